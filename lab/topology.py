@@ -1,0 +1,109 @@
+"""Regions, their nodes and the round-trip times between them; says nothing of backends."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from itertools import combinations, permutations
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+RegionName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]{0,11}$")]
+
+
+@dataclass(frozen=True, order=True)
+class Node:
+    """One running server of a backend: the `number`th (from 1) of its region."""
+
+    region: str
+    number: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.region}-{self.number}"
+
+
+@dataclass(frozen=True, order=True)
+class Link:
+    """The directed data path source→target: bytes one region sends to another, whoever dialled."""
+
+    source: str
+    target: str
+
+    def __str__(self) -> str:
+        return f"{self.source}->{self.target}"
+
+    @property
+    def reverse(self) -> Link:
+        return Link(self.target, self.source)
+
+
+class Region(BaseModel):
+    """A failure domain that must survive the others."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    nodes: int = Field(ge=1, le=9, description="How many nodes the region runs.")
+
+
+class Topology(BaseModel):
+    """A topology file: `regions: {us: {nodes: 3}, …}` and `rtt_ms: {us-eu: 80, …}`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field("", description="Taken from the file's name when left out.")
+    about: str = Field("", description="One sentence for whoever lists the topologies.")
+    regions: dict[RegionName, Region] = Field(min_length=2, max_length=12)
+    rtt_ms: dict[str, Annotated[float, Field(ge=0, le=2000)]] = Field(
+        description="Round-trip time in ms for every pair of regions, written `a-b`."
+    )
+
+    @model_validator(mode="after")
+    def _every_pair_once(self) -> Topology:
+        expected = {frozenset(pair) for pair in combinations(self.regions, 2)}
+        found: set[frozenset[str]] = set()
+        for key in self.rtt_ms:
+            ends = key.split("-")
+            if not re.fullmatch(r"[a-z0-9]+-[a-z0-9]+", key) or frozenset(ends) not in expected:
+                raise ValueError(
+                    f"rtt_ms names {key!r}, which is not a pair of the regions "
+                    f"{', '.join(self.regions)}; write it like {'-'.join(list(self.regions)[:2])!r}"
+                )
+            if frozenset(ends) in found:
+                raise ValueError(f"rtt_ms names the pair {key!r} twice")
+            found.add(frozenset(ends))
+        for pair in combinations(self.regions, 2):
+            if frozenset(pair) not in found:
+                raise ValueError(f"rtt_ms lacks the pair {'-'.join(pair)!r}")
+        return self
+
+    @property
+    def region_names(self) -> tuple[str, ...]:
+        return tuple(self.regions)
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        return tuple(node for region in self.regions for node in self.nodes_of(region))
+
+    def nodes_of(self, region: str) -> tuple[Node, ...]:
+        return tuple(Node(region, n + 1) for n in range(self.regions[region].nodes))
+
+    @property
+    def links(self) -> tuple[Link, ...]:
+        """Both directions of every pair."""
+        return tuple(Link(a, b) for a, b in permutations(self.regions, 2))
+
+    def links_of(self, region: str) -> tuple[Link, ...]:
+        """Every link that begins or ends in the region."""
+        return tuple(link for link in self.links if region in (link.source, link.target))
+
+    def rtt(self, a: str, b: str) -> float:
+        """Round-trip time between two regions, in ms; 0 within one."""
+        if a == b:
+            return 0.0
+        return self.rtt_ms.get(f"{a}-{b}", self.rtt_ms.get(f"{b}-{a}", 0.0))
+
+    def one_way_ms(self, link: Link) -> float:
+        """Half the round trip, in ms: the lab's WAN is symmetric until a fault says otherwise."""
+        return self.rtt(link.source, link.target) / 2
