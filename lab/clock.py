@@ -26,6 +26,12 @@ def wall_pair() -> tuple[int, int]:
     return time.time_ns(), now_ns()
 
 
+def asleep_s() -> float:
+    """Seconds this machine has been suspended since it booted; 0 where the system can't tell."""
+    boot = getattr(time, "CLOCK_BOOTTIME", None)
+    return 0.0 if boot is None else time.clock_gettime(boot) - time.monotonic()
+
+
 async def sleep_until(at_ns: int) -> None:
     """Return at `at_ns` or as soon after as the loop allows; at once when it has passed."""
     while (left_ns := at_ns - now_ns()) > 0:

@@ -20,7 +20,7 @@ class Event(msgspec.Struct, tag_field="event", frozen=True, kw_only=True):
     at_ns: int
 
 
-class Operation(Event, tag="operation"):
+class Operation(Event, tag="operation", frozen=True):
     """One client call. `at_ns` is its *intended* start; latency and deadline count from there.
 
     started_ns 0: never begun (shed). ended_ns 0: still open when the run stopped waiting.
@@ -42,7 +42,7 @@ class Operation(Event, tag="operation"):
     phase: str = "load"  # preload | load | settle
 
 
-class Visible(Event, tag="visible"):
+class Visible(Event, tag="visible", frozen=True):
     """A probe watch in `region` on the keys of `home` showed this revision at `at_ns`."""
 
     region: str
@@ -51,13 +51,13 @@ class Visible(Event, tag="visible"):
     revision: str
 
 
-class Phase(Event, tag="phase"):
+class Phase(Event, tag="phase", frozen=True):
     """A phase began (`steady`, `fault`, `recovery`, `settle`) or, as `end`, the run's last ended."""
 
     phase: str
 
 
-class FaultMark(Event, tag="fault"):
+class FaultMark(Event, tag="fault", frozen=True):
     """A fault on its way: state is entering → entered → leaving → left.
 
     targets: the regions it names. links: per harmed link `a->b` what it suffers, as
@@ -71,7 +71,7 @@ class FaultMark(Event, tag="fault"):
     links: dict[str, dict[str, Any]] = {}
 
 
-class WitnessReading(Event, tag="witness"):
+class WitnessReading(Event, tag="witness", frozen=True):
     """One probe of one link, sent at `at_ns`.
 
     answer: ok (delay_ms is the one-way delay) | silent (no answer yet; delay_ms is the time
@@ -85,14 +85,14 @@ class WitnessReading(Event, tag="witness"):
     stage: str = "run"  # attest | run
 
 
-class LoopLag(Event, tag="lag"):
+class LoopLag(Event, tag="lag", frozen=True):
     """How late a worker's event loop woke, worst within the last 100 ms, in ms."""
 
     region: str
     lag_ms: float
 
 
-class WorkerMark(Event, tag="worker"):
+class WorkerMark(Event, tag="worker", frozen=True):
     """A worker's own life: ready | done. A region without `done` has an incomplete history."""
 
     region: str
@@ -100,7 +100,7 @@ class WorkerMark(Event, tag="worker"):
     in_flight_max: int = 0
 
 
-class Connections(Event, tag="connections"):
+class Connections(Event, tag="connections", frozen=True):
     """How many backend connections a node holds to a peer; `when` is entered | settled."""
 
     node: str
@@ -109,7 +109,7 @@ class Connections(Event, tag="connections"):
     when: str
 
 
-class Replica(Event, tag="replica"):
+class Replica(Event, tag="replica", frozen=True):
     """One replica's content at the end of settle, as a digest; equal digests, equal content."""
 
     region: str
@@ -118,7 +118,7 @@ class Replica(Event, tag="replica"):
     digest: str
 
 
-class Note(Event, tag="note"):
+class Note(Event, tag="note", frozen=True):
     """Something the judge must know: a bypass, a broken step, a lifeline that broke.
 
     name: bypass | broken | interrupted | unreadable | backend

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from lab.errors import Refused
 from lab.verdict import VerdictWord
 
 LeadersIn = Literal["home", "faulted", "elsewhere", "any"]
-Seconds = Annotated[float, Field(ge=0, le=86_400)]
+Seconds = Annotated[float, Field(ge=0, le=86_400, strict=True)]
 
 
 class _Model(BaseModel):
@@ -26,9 +26,9 @@ class _Model(BaseModel):
 class Phases(_Model):
     """How long each phase under load lasts, in seconds."""
 
-    steady_s: Annotated[float, Field(ge=4, le=86_400)] = 12
-    fault_s: Annotated[float, Field(ge=2, le=86_400)] = 30
-    recovery_s: Annotated[float, Field(ge=2, le=86_400)] = 20
+    steady_s: Annotated[float, Field(ge=4, le=86_400, strict=True)] = 12
+    fault_s: Annotated[float, Field(ge=2, le=86_400, strict=True)] = 30
+    recovery_s: Annotated[float, Field(ge=2, le=86_400, strict=True)] = 20
 
     @property
     def load_s(self) -> float:
@@ -110,16 +110,27 @@ class Experiment(_Model):
         description="Per arm (or backend) and checker, what is known to come out; else `valid`.",
     )
 
-    @model_validator(mode="after")
-    def _faults_end_with_their_phase(self) -> Self:
-        for fault in self.faults:
-            if fault.at_s + (fault.for_s or 0) > self.phases.fault_s or fault.at_s >= self.phases.fault_s:
+    @field_validator("faults")
+    @classmethod
+    def _faults_end_with_their_phase(cls, faults: list[FaultPlan], info: ValidationInfo) -> list[FaultPlan]:
+        phase_s = info.data["phases"].fault_s if "phases" in info.data else float("inf")
+        for fault in faults:
+            if fault.at_s + (fault.for_s or 0) > phase_s + 1e-6 or fault.at_s >= phase_s:
                 raise ValueError(
-                    f"fault {fault.kind!r} runs from {fault.at_s:g} s for "
+                    f"{fault.kind!r} runs from {fault.at_s:g} s for "
                     f"{'the rest' if fault.for_s is None else f'{fault.for_s:g} s'}, "
-                    f"but the fault phase has {self.phases.fault_s:g} s"
+                    f"but the fault phase has {phase_s:g} s"
                 )
-        return self
+        return faults
+
+    @field_validator("expect")
+    @classmethod
+    def _arms_as_they_print(cls, expect: dict[str, dict[str, Expected]]) -> dict[str, dict[str, Expected]]:
+        """Options in any order mean the same arm."""
+        try:
+            return {Arm.parse(text).text: words for text, words in expect.items()}
+        except Refused as refused:
+            raise ValueError(str(refused).rstrip(".")) from None
 
     def expected(self, arm: Arm, checker: str) -> VerdictWord:
         """What the file says of this arm and checker; `valid` where it says nothing."""
@@ -140,9 +151,10 @@ class Arm:
     def parse(cls, text: str) -> Arm:
         """Read an arm as typed; raises `Refused` with the form when it does not fit it."""
         head, *options = text.strip().split("+")
-        backend, _, version = head.partition("@")
+        backend, at, version = head.partition("@")
         pairs = [tuple(option.split("=", 1)) for option in options]
-        if not re.fullmatch(r"[a-z][a-z0-9-]*", backend) or any(len(p) != 2 or not all(p) for p in pairs):
+        whole = all(len(p) == 2 and all(p) for p in pairs) and len({p[0] for p in pairs}) == len(pairs)
+        if not re.fullmatch(r"[a-z][a-z0-9-]*", backend) or bool(at) != bool(version) or not whole:
             raise Refused(
                 f"arm {text!r} is not of the form backend[@version|@path][+option=value…], "
                 "for example jetstream-stretched@2.10.26+sync=always."

@@ -36,7 +36,8 @@ def load(path: Path, model: type[Model]) -> Model:
     """Read and validate one file; its name fills an empty `name`. Raises FileRefused."""
     data = read(path)
     if not isinstance(data, Mapping):
-        raise FileRefused(f"{path}:1: expected a mapping of keys, found {type(data).__name__}.")
+        found = "a list" if isinstance(data, list) else "nothing" if data is None else repr(data)
+        raise FileRefused(f"{path}:1: expected a mapping of keys, found {found}.")
     try:
         value = model.model_validate(_plain(data))
     except ValidationError as error:
@@ -80,13 +81,23 @@ def validated(kind: type[T], settings: Mapping[str, Any], what: str) -> T:
 
 
 def _sentence(path: Path, data: Any, model: type[BaseModel], error: ValidationError) -> str:
-    first = error.errors()[0]
+    first = _first(data, error)
     loc = first["loc"]
+    held, line = _walk(data, loc)
     if first["type"] == "extra_forbidden":
         said = unknown_name("key", str(loc[-1]), _known_keys(model, loc[:-1]))
     else:
-        said = f"{'.'.join(map(str, loc))}: {_said(first)}" if loc else _said(first)
-    return f"{path}:{_line(data, loc)}: {said}"
+        where = ".".join([*held, str(loc[-1])] if first["type"] == "missing" else held)
+        said = f"{where}: {_said(first)}" if where else _said(first)
+    return f"{path}:{line}: {said}"
+
+
+def _first(data: Any, error: ValidationError) -> Any:
+    """The first mistake; of a union's branches the one that got deepest into the file."""
+    errors = error.errors()
+    top, _ = _walk(data, errors[0]["loc"])
+    same = [e for e in errors if _walk(data, e["loc"])[0][: len(top)] == top]
+    return max(same, key=lambda e: len(_walk(data, e["loc"])[0]))
 
 
 def _said(error: Any) -> str:
@@ -96,19 +107,28 @@ def _said(error: Any) -> str:
     return f"{message}{shown}."
 
 
-def _line(data: Any, loc: tuple[int | str, ...]) -> int:
-    """The line (from 1) of the deepest part of `loc` that the file really holds."""
-    line = 1
+def _walk(data: Any, loc: tuple[int | str, ...]) -> tuple[list[str], int]:
+    """The steps of `loc` that the file really holds, and the line (from 1) of the last of them.
+
+    Others are the model's own, such as a union's branch, `settings` or `[key]`.
+    """
+    held, line = [], 1
     for step in loc:
         if not hasattr(data, "lc"):
             break
+        marks = data.lc
         try:
-            mark = data.lc.key(step) if isinstance(data, Mapping) else data.lc.item(step)
+            if isinstance(data, Mapping):
+                step = next(key for key in data if str(key) == str(step))
+                mark = marks.key(step)
+            else:
+                mark = marks.item(step)
             data = data[step]
-        except (KeyError, IndexError, TypeError, AttributeError):
-            continue  # a step of the model's own, such as a union's branch or `settings`
+        except (StopIteration, KeyError, IndexError, TypeError, AttributeError):
+            continue
+        held.append(str(step))
         line = mark[0] + 1
-    return line
+    return held, line
 
 
 def _known_keys(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:

@@ -105,7 +105,8 @@ class History:
     @cached_property
     def last_ns(self) -> int:
         """The latest instant any line speaks of."""
-        return int(self.rows.select(pl.max_horizontal(pl.col("at_ns").max(), pl.col("ended_ns").max())).item() or 0)
+        latest = pl.max_horizontal(pl.col("at_ns").max(), pl.col("ended_ns").max())
+        return int(self.rows.select(latest).item() or 0)
 
     @property
     def zero_ns(self) -> int:
@@ -124,7 +125,7 @@ class History:
         spans = []
         for index in sorted({mark["index"] for mark in marks}):
             own = {mark["state"]: mark for mark in marks if mark["index"] == index}
-            first = own["entering"]
+            first = own.get("entering") or next(iter(own.values()))
             spans.append(
                 FaultSpan(
                     index=index,

@@ -207,7 +207,7 @@ class Measurements(_Model):
     faults: list[FaultBite] = Field(default_factory=list)
     leaders: dict[str, LeaderLane] = Field(default_factory=dict)
     harness: dict[str, Harness] = Field(default_factory=dict)
-    slept_s: float | None = Field(None, description="how long the machine slept under load")
+    slept_s: float | None = Field(default=None, description="how long the machine slept under load")
     routes_missing: list[str] | None = Field(
-        None, description="server pairs with fewer connections than before; None: not told"
+        default=None, description="server pairs with fewer connections than before; None: not told"
     )

@@ -184,8 +184,17 @@ class Workload(Protocol):
         """The open-loop schedule of one region, by time."""
         ...
 
+    def settle(self, regions: Sequence[str]) -> list[Due]:
+        """What every region reads back at the end: all keys of all regions."""
+        ...
+
     def shares(self) -> Mapping[str, float]:
-        """operation → its share of the load; the cap on operations in flight is split by it."""
+        """kind of operation → its share of the load; the cap on operations in flight is split by
+        it, so that a kind that hangs never crowds out one that works."""
+        ...
+
+    def kind(self, region: str, due: Due) -> str:
+        """The share a region's operation belongs to."""
         ...
 
     async def perform(self, client: Client, due: Due) -> Result: ...
@@ -224,6 +233,10 @@ class Runtime(Protocol):
 
 class Network(Protocol):
     """What carries and impairs links."""
+
+    def nodes(self, addresses: Addresses) -> list[NodeSpec]:
+        """The network's own servers, started before all others."""
+        ...
 
     async def open(self, topology: Topology, addresses: Addresses) -> None:
         """Every proxy and witness up, bearing the topology's own delays."""
@@ -312,6 +325,15 @@ class ComparesReplicas(Protocol):
     """A backend whose replicas can be compared one by one."""
 
     async def replicas(self, deployment: Deployment) -> list[Event]: ...
+
+
+@runtime_checkable
+class ReadsLogs(Protocol):
+    """A backend that knows which lines of its nodes' logs an operator would look for."""
+
+    def notable(self, node: str, region: str, lines: Sequence[str], pair: tuple[int, int]) -> list[Sample]:
+        """`pair` is a (wall, monotonic) pair in ns, to place the lines' wall times."""
+        ...
 
 
 @runtime_checkable

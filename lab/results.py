@@ -37,7 +37,8 @@ def new_directory(root: Path, experiment: str, arm_slug: str, seed: int) -> Path
             except FileExistsError:
                 continue
     except OSError as error:
-        raise Refused(f"results can't be written below {root}: {error.strerror}; free space or choose another folder.") from error
+        said = f"results can't be written below {root}: {error.strerror}"
+        raise Refused(f"{said}; free space or choose another folder.") from error
     raise Refused(f"{parent} already holds a thousand runs of this second; wait a moment.")
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import combinations, permutations
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo, field_validator
 
 RegionName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]{0,11}$")]
 
@@ -44,7 +44,7 @@ class Region(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    nodes: int = Field(ge=1, le=9, description="How many nodes the region runs.")
+    nodes: int = Field(ge=1, le=9, strict=True, description="How many nodes the region runs.")
 
 
 class Topology(BaseModel):
@@ -55,28 +55,32 @@ class Topology(BaseModel):
     name: str = Field("", description="Taken from the file's name when left out.")
     about: str = Field("", description="One sentence for whoever lists the topologies.")
     regions: dict[RegionName, Region] = Field(min_length=2, max_length=12)
-    rtt_ms: dict[str, Annotated[float, Field(ge=0, le=2000)]] = Field(
+    rtt_ms: dict[str, Annotated[float, Field(ge=0, le=2000, strict=True)]] = Field(
         description="Round-trip time in ms for every pair of regions, written `a-b`."
     )
 
-    @model_validator(mode="after")
-    def _every_pair_once(self) -> Topology:
-        expected = {frozenset(pair) for pair in combinations(self.regions, 2)}
+    @field_validator("rtt_ms")
+    @classmethod
+    def _every_pair_once(cls, rtt_ms: dict[str, float], info: ValidationInfo) -> dict[str, float]:
+        if "regions" not in info.data:  # refused already
+            return rtt_ms
+        regions = list(info.data["regions"])
+        expected = {frozenset(pair) for pair in combinations(regions, 2)}
         found: set[frozenset[str]] = set()
-        for key in self.rtt_ms:
+        for key in rtt_ms:
             ends = key.split("-")
             if not re.fullmatch(r"[a-z0-9]+-[a-z0-9]+", key) or frozenset(ends) not in expected:
                 raise ValueError(
-                    f"rtt_ms names {key!r}, which is not a pair of the regions "
-                    f"{', '.join(self.regions)}; write it like {'-'.join(list(self.regions)[:2])!r}"
+                    f"{key!r} is not a pair of the regions {', '.join(regions)}; "
+                    f"write it like {'-'.join(regions[:2])!r}"
                 )
             if frozenset(ends) in found:
-                raise ValueError(f"rtt_ms names the pair {key!r} twice")
+                raise ValueError(f"the pair {key!r} is named twice")
             found.add(frozenset(ends))
-        for pair in combinations(self.regions, 2):
+        for pair in combinations(regions, 2):
             if frozenset(pair) not in found:
-                raise ValueError(f"rtt_ms lacks the pair {'-'.join(pair)!r}")
-        return self
+                raise ValueError(f"the pair {'-'.join(pair)!r} is missing")
+        return rtt_ms
 
     @property
     def region_names(self) -> tuple[str, ...]:

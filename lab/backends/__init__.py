@@ -1,0 +1,6 @@
+"""Systems under test."""
+
+BACKENDS = {
+    "jetstream-stretched": "lab.backends.jetstream.stretched:StretchedJetStream",
+    "memory": "lab.memory:MemoryBackend",
+}

@@ -1,0 +1,3 @@
+"""What carries and impairs links. Toxiproxy is the only way there is."""
+
+NETWORKS = {"toxiproxy": "lab.network.toxiproxy.proxies:ToxiproxyNetwork"}

@@ -1,0 +1,3 @@
+"""What clients do during a run."""
+
+WORKLOADS = {"kv": "lab.workloads.kv:KvWorkload"}

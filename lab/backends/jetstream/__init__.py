@@ -1,0 +1,1 @@
+"""NATS JetStream: layouts, client, leaders, samples, logs."""

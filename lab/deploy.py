@@ -1,0 +1,39 @@
+"""A topology up and down: the network first, then nodes, then whatever the backend needs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from lab.plan import Plan
+from lab.protocols import Deployment, Network, Runtime
+
+
+@asynccontextmanager
+async def deployed(plan: Plan, runtime: Runtime, network: Network) -> AsyncIterator[Deployment]:
+    """A deployment that is ready for clients; torn down on the way out, whatever happened.
+
+    Raises NodeNotReady or NetworkBroken with a sentence when it does not come up in time.
+    """
+    try:
+        addresses = await runtime.open(plan.topology, plan.backend)
+        for spec in network.nodes(addresses):
+            await runtime.start(spec)
+        await network.open(plan.topology, addresses)
+        for spec in plan.backend.nodes(plan.topology, addresses):
+            await runtime.start(spec)
+        deployment = Deployment(
+            plan.topology, addresses, runtime, network, plan.backend, plan.workload, plan.seed
+        )
+        await plan.backend.ready(deployment)
+        yield deployment
+    finally:
+        await asyncio.shield(asyncio.ensure_future(_down(plan, runtime, network)))
+
+
+async def _down(plan: Plan, runtime: Runtime, network: Network) -> None:
+    for close in (plan.backend.close, network.close, runtime.close):
+        with contextlib.suppress(Exception):  # one part that can't close may not keep the next alive
+            await close()

@@ -1,0 +1,73 @@
+"""Files → measurements → verdict: pure, repeatable on any old run with today's definitions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from lab import plan
+from lab.clock import now_ns
+from lab.errors import Refused
+from lab.events import AnyEvent, Note, read_events, read_samples
+from lab.experiment import Arm, Experiment
+from lab.history import History
+from lab.measurements import Measurements
+from lab.results import Run, write_json
+from lab.verdict import Finding, Verdict, conclude
+
+EVIDENCE = "evidence"
+
+
+def collect(directory: Path) -> None:
+    """Merge what runner and workers appended into the run's two tables, and drop the parts.
+
+    Raises Refused when there is nothing to merge, OSError when the disk refuses the tables.
+    """
+    run = Run.at(directory)
+    parts = sorted(directory.glob("events-*.jsonl"))
+    samples = directory / "samples.jsonl"
+    if not parts:
+        raise Refused(f"{directory} holds no history: the run died before anything was recorded.")
+    events: list[AnyEvent] = []
+    for part in parts:
+        try:
+            events.extend(read_events(part))
+        except msgspec.DecodeError as error:
+            events.append(Note(at_ns=now_ns(), name="broken", text=f"{part.name} can't be read: {error}"))
+    History.of(events, read_samples(samples), run.topology, run.experiment).save(directory)
+    for part in [*parts, samples]:
+        part.unlink(missing_ok=True)
+
+
+def judge(directory: Path) -> Run:
+    """Measure and check a run; writes measurements.json, then, last, verdict.json.
+
+    A run that died before it was collected is collected first, and is `unknown`.
+    """
+    if not (directory / "history.parquet").is_file():
+        collect(directory)
+    run = Run.at(directory)
+    measurements = measure(run.history)
+    verdict = check(run.history, measurements, run.experiment, Arm.parse(run.arm))
+    write_json(directory / "measurements.json", measurements.model_dump(mode="json"))
+    write_json(directory / "verdict.json", verdict.model_dump(mode="json"))
+    return Run.at(directory)
+
+
+def measure(history: History) -> Measurements:
+    """Every measure in its order, each handed what the earlier ones found."""
+    done = Measurements()
+    for key, function in plan.measures().items():
+        setattr(done, key, function(history, done))
+    return done
+
+
+def check(history: History, measurements: Measurements, experiment: Experiment, arm: Arm) -> Verdict:
+    """Evidence first, then the hypothesis, each beside what the experiment file expects."""
+    names = [EVIDENCE, *(name for name in experiment.hypothesis if name != EVIDENCE)]
+    findings: dict[str, Finding] = {}
+    for name in names:
+        finding: Finding = plan.checker(name)(history, measurements, experiment)
+        findings[name] = finding.model_copy(update={"expected": experiment.expected(arm, name)})
+    return conclude(experiment.hypothesis, findings)

@@ -1,0 +1,176 @@
+"""Links as Toxiproxy proxies: which toxics on which proxies make a link what it is.
+
+One proxy per (dialling region, foreign node, WAN port). Data a→b is `upstream` on the proxies a
+dials and `downstream` on those b dials, whoever dialled; a link's impairment acts on both, and on
+the upstream of the link's witness. Owns the desired state, and compares it with the real one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any
+
+from lab.errors import NetworkBroken
+from lab.events import Event
+from lab.network.toxiproxy.api import Api, Toxic
+from lab.network.toxiproxy.witness import LinkWitness
+from lab.protocols import TOXIPROXY, Addresses, Cut, Impairment, Latency, NodeSpec, Rate
+from lab.topology import Link, Topology
+
+READY_WITHIN_S = 10.0
+
+
+class ToxiproxyNetwork:
+    """The network of one deployment."""
+
+    def __init__(self) -> None:
+        self._wanted: set[Toxic] = set()
+        self._refused: Counter[str] = Counter()
+        self._harms = 0
+
+    def nodes(self, addresses: Addresses) -> list[NodeSpec]:
+        host, _, port = addresses.toxiproxy.rpartition(":")
+        return [NodeSpec(TOXIPROXY, "", "toxiproxy-server", "", ("-host", host, "-port", port))]
+
+    async def open(self, topology: Topology, addresses: Addresses) -> None:
+        self._topology, self._addresses = topology, addresses
+        self._api = Api(addresses.toxiproxy)
+        await self._answering()
+        await asyncio.to_thread(self._create_all)
+
+    async def _answering(self) -> None:
+        for attempt in range(int(READY_WITHIN_S / 0.05)):
+            try:
+                await asyncio.to_thread(self._api.version)
+                return
+            except NetworkBroken:
+                await asyncio.sleep(0.05)
+        raise NetworkBroken(f"Toxiproxy did not answer on {self._addresses.toxiproxy} within {READY_WITHIN_S:g} s.")
+
+    def _create_all(self) -> None:
+        for key, listen in self._addresses.proxies.items():
+            _, node, port = key.split("/")
+            self._api.create(_proxy(key), listen, self._addresses.listen[f"{node}/{port}"])
+        for link, listen in self._addresses.witnesses.items():
+            self._api.create(_witness(link), listen, self._addresses.toxiproxy)
+        for link in self._topology.links:
+            for toxic in self._toxics("base", link, Latency(self._topology.one_way_ms(link))):
+                self._add(toxic)
+
+    @asynccontextmanager
+    async def harm(
+        self, link: Link, impairment: Impairment, *, close_after: bool | None = None
+    ) -> AsyncIterator[None]:
+        self._harms += 1
+        toxics = self._toxics(f"harm{self._harms}", link, impairment)
+        refusing = isinstance(impairment, Cut) and impairment.how == "refuse"
+        close = isinstance(impairment, Cut) and impairment.how == "blackhole" if close_after is None else close_after
+        try:
+            await _to_the_end(asyncio.to_thread(self._enter, link, toxics, refusing))
+            yield
+        finally:
+            await _to_the_end(asyncio.to_thread(self._leave, link, toxics, refusing, close))
+
+    def witness(self, link: Link, record: Callable[[Event], None]) -> LinkWitness:
+        return LinkWitness(link, self._addresses.witnesses[str(link)], record)
+
+    async def verify(self) -> list[str]:
+        toxics, enabled = await asyncio.to_thread(self._api.state)
+        off = {proxy for proxy, count in self._refused.items() if count}
+        names = {_proxy(k) for k in self._addresses.proxies} | {_witness(k) for k in self._addresses.witnesses}
+        return (
+            [f"{t.proxy} lacks {t.type} ({t.stream})" for t in sorted(self._wanted - toxics, key=repr)]
+            + [f"{t.proxy} has {t.type} ({t.stream}) left over" for t in sorted(toxics - self._wanted, key=repr)]
+            + [f"{name} should be off" for name in sorted(enabled & off)]
+            + [f"{name} should be on" for name in sorted(names - enabled - off)]
+        )
+
+    async def close(self) -> None:
+        """Nothing to do: Toxiproxy is a node, and its toxics die with it."""
+
+    # -- what a link is made of -----------------------------------------------------------------
+
+    def _carriers(self, link: Link) -> list[tuple[str, str]]:
+        """(proxy, stream) of everything that carries this link's data, the witness included."""
+        region_of = {node.name: node.region for node in self._topology.nodes}
+        found = [(_witness(str(link)), "upstream")]
+        for key in self._addresses.proxies:
+            dialler, node, _ = key.split("/")
+            ends = (dialler, region_of[node])
+            if ends == (link.source, link.target):
+                found.append((_proxy(key), "upstream"))
+            elif ends == (link.target, link.source):
+                found.append((_proxy(key), "downstream"))
+        return found
+
+    def _toxics(self, label: str, link: Link, impairment: Impairment) -> list[Toxic]:
+        match impairment:
+            case Latency(ms):
+                kind, attributes = "latency", {"latency": round(ms)}
+            case Rate(kbps):
+                kind, attributes = "bandwidth", {"rate": kbps}
+            case Cut("stall"):  # rate 0 holds data back without losing any, nearest to a real cut
+                kind, attributes = "bandwidth", {"rate": 0}
+            case Cut("blackhole"):
+                kind, attributes = "timeout", {"timeout": 0}
+            case Cut("refuse"):
+                return []
+            case _:
+                raise NetworkBroken(f"Toxiproxy has nothing for {impairment!r}.")
+        return [
+            Toxic(proxy, f"{label}_{stream}", kind, stream, tuple(sorted(attributes.items())))
+            for proxy, stream in self._carriers(link)
+        ]
+
+    # -- blocking steps, each run whole in a thread ---------------------------------------------
+
+    def _enter(self, link: Link, toxics: list[Toxic], refusing: bool) -> None:
+        for toxic in toxics:
+            self._add(toxic)
+        if refusing:
+            self._refuse(link, +1)
+
+    def _leave(self, link: Link, toxics: list[Toxic], refusing: bool, close: bool) -> None:
+        for toxic in toxics:
+            if toxic in self._wanted:
+                self._wanted.discard(toxic)
+                self._api.remove(toxic)
+        if refusing:
+            self._refuse(link, -1)
+        elif close:
+            for proxy, _ in self._carriers(link):
+                self._api.enable(proxy, False)
+                self._api.enable(proxy, True)
+
+    def _add(self, toxic: Toxic) -> None:
+        self._wanted.add(toxic)
+        self._api.add(toxic)
+
+    def _refuse(self, link: Link, step: int) -> None:
+        """A pair is refused in both directions; it is open again when nobody refuses it."""
+        for proxy, _ in self._carriers(link):
+            before = self._refused[proxy]
+            self._refused[proxy] += step
+            if (before == 0) != (self._refused[proxy] == 0):
+                self._api.enable(proxy, self._refused[proxy] == 0)
+
+
+async def _to_the_end(step: Coroutine[Any, Any, None]) -> None:
+    """Finish a step even when cancelled in the middle of it: half a heal is a new fault."""
+    task = asyncio.ensure_future(step)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        raise
+
+
+def _proxy(key: str) -> str:
+    return key.replace("/", ".")
+
+
+def _witness(link: str) -> str:
+    return "witness." + link.replace("->", ".")

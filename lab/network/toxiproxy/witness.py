@@ -1,0 +1,76 @@
+"""The witness of one link: a probe that is neither backend nor workload.
+
+Its proxy bears the link's impairments on the way out only, and leads to Toxiproxy's own API, so
+one `GET /version` on a kept connection takes one one-way delay (plus well under a millisecond).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import aiohttp
+
+from lab.clock import NS_PER_MS, now_ns
+from lab.events import Event, WitnessReading
+from lab.topology import Link
+
+PATIENCE_S = 1.0
+
+
+class LinkWitness:
+    """Asks over one link, one question at a time."""
+
+    def __init__(self, link: Link, address: str, record: Callable[[Event], None]) -> None:
+        self._link, self._record = link, record
+        self._url = f"http://{address}/version"
+        self._session: aiohttp.ClientSession | None = None
+        self._pending: asyncio.Task[tuple[str, int]] | None = None
+        self._asked_ns = 0
+
+    async def probe(self, stage: str) -> None:
+        """Record one reading; a question without an answer stays open and is read again later."""
+        if self._pending is None:
+            self._asked_ns = now_ns()
+            self._pending = asyncio.create_task(self._ask())
+        await asyncio.wait({self._pending}, timeout=PATIENCE_S)
+        if not self._pending.done():
+            seen_ns = now_ns()
+            self._say(seen_ns, "silent", seen_ns - self._asked_ns, stage)
+            return
+        answer, answered_ns = self._pending.result()
+        self._pending = None
+        self._say(self._asked_ns, answer, answered_ns - self._asked_ns, stage)
+
+    async def close(self) -> None:
+        if self._pending is not None:
+            self._pending.cancel()
+            await asyncio.wait({self._pending})
+        if self._session is not None:
+            await self._session.close()
+
+    async def _ask(self) -> tuple[str, int]:
+        if self._session is None:
+            connector = aiohttp.TCPConnector(limit=1, keepalive_timeout=3600)
+            timeout = aiohttp.ClientTimeout(total=None)
+            self._session = aiohttp.ClientSession(connector=connector, timeout=timeout, trust_env=False)
+        try:
+            async with self._session.get(self._url) as response:
+                await response.read()
+            return "ok", now_ns()
+        except aiohttp.ClientConnectorError:
+            return "refused", now_ns()
+        except (aiohttp.ClientError, OSError):
+            return "closed", now_ns()
+
+    def _say(self, at_ns: int, answer: str, delay_ns: int, stage: str) -> None:
+        self._record(
+            WitnessReading(
+                at_ns=at_ns,
+                source=self._link.source,
+                target=self._link.target,
+                answer=answer,
+                delay_ms=delay_ns / NS_PER_MS,
+                stage=stage,
+            )
+        )

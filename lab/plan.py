@@ -1,0 +1,300 @@
+"""Names → things. The only reader of the registries; refuses before anything starts.
+
+A plan is data plus the objects it names. `plan.json` holds no port, path or time: equal
+experiment, arm, runtime and seed give equal bytes.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from lab import binaries, files
+from lab.backends import BACKENDS
+from lab.checkers import CHECKERS
+from lab.clock import seeded
+from lab.errors import DoesNotFit, Refused, UnknownName
+from lab.experiment import Arm, Experiment, FaultPlan, LeadersIn, WorkloadPlan
+from lab.faults import FAULTS
+from lab.measures import MEASURES
+from lab.network import NETWORKS
+from lab.protocols import Backend, Fault, FaultContext, Impairment, Network, RunFiles, Runtime, Workload
+from lab.results import Run, write_json
+from lab.runtimes import RUNTIMES
+from lab.topology import Link, Topology
+from lab.workloads import WORKLOADS
+
+LEADERS_IN = ("home", "faulted", "elsewhere", "any")
+TOXIPROXY = "toxiproxy-server"
+# What a run takes beside its phases, for the estimate: bring-up, settle, judging, rendering.
+AROUND_S = {"deploy": 25, "settle": 10, "report": 12}
+
+
+@dataclass(frozen=True)
+class PlannedFault:
+    """One fault with everything left to chance drawn."""
+
+    kind: str
+    fault: Fault
+    settings: Mapping[str, Any]
+    impairments: Mapping[Link, Impairment]
+    at_s: float
+    for_s: float | None
+
+    @property
+    def label(self) -> str:
+        where = ", ".join(self.fault.targets)
+        return f"{self.kind} of {where}" if where else self.kind
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One run, before it begins."""
+
+    experiment: Experiment
+    topology: Topology
+    arm: Arm
+    seed: int
+    runtime: str
+    backend: Backend
+    workload: Workload
+    faults: tuple[PlannedFault, ...]
+
+    @property
+    def faulted(self) -> tuple[str, ...]:
+        """The regions that faults name."""
+        return tuple(sorted({region for fault in self.faults for region in fault.fault.targets}))
+
+    @property
+    def expected_s(self) -> float:
+        """About how long the run takes, report included."""
+        return self.experiment.phases.load_s + sum(AROUND_S.values())
+
+    def leaders_wanted(self) -> dict[str, list[str]]:
+        """bucket or `meta` → regions that may lead it when the fault is entered; {} for `any`."""
+        regions, faulted = list(self.topology.regions), list(self.faulted)
+        others = [region for region in regions if region not in faulted]
+        buckets = self.workload.buckets(regions)
+        match self.experiment.leaders_in:
+            case "home":
+                return {bucket: [bucket] for bucket in buckets} | {"meta": others}
+            case "faulted":
+                return {subject: faulted for subject in [*buckets, "meta"]}
+            case "elsewhere":
+                return {subject: others for subject in [*buckets, "meta"]}
+            case _:
+                return {}
+
+    def as_json(self) -> dict[str, Any]:
+        """What will be done, and nothing that differs between two equal runs."""
+        regions = list(self.topology.regions)
+        return {
+            "experiment": self.experiment.name,
+            "question": self.experiment.question,
+            "arm": self.arm.text,
+            "programs": dict(self.backend.programs()),
+            "seed": self.seed,
+            "runtime": self.runtime,
+            "leaders_in": self.experiment.leaders_in,
+            "phases": self.experiment.phases.model_dump(),
+            "workload": {"kind": self.experiment.workload.kind, "settings": asdict(self.workload)},  # type: ignore[call-overload]
+            "operations": {region: self._counts(region) for region in regions},
+            "faults": [
+                {
+                    "kind": fault.kind,
+                    "settings": dict(fault.settings),
+                    "targets": list(fault.fault.targets),
+                    "at_s": fault.at_s,
+                    "for_s": fault.for_s,
+                    "links": {str(link): harm.as_event() for link, harm in fault.impairments.items()},
+                }
+                for fault in self.faults
+            ],
+            "hypothesis": self.experiment.hypothesis,
+            "expected": {
+                checker: self.experiment.expected(self.arm, checker) for checker in self.experiment.hypothesis
+            },
+        }
+
+    def _counts(self, region: str) -> dict[str, int]:
+        regions, load_s = list(self.topology.regions), self.experiment.phases.load_s
+        due = self.workload.operations(region, regions, load_s, self.seed)
+        return dict(Counter(self.workload.kind(region, one) for one in due))
+
+    def sentences(self) -> list[str]:
+        """What will be done and how long it takes, for people."""
+        phases, topology = self.experiment.phases, self.topology
+        faults = [f"{fault.label} at +{fault.at_s:g} s" for fault in self.faults] or ["no fault"]
+        return [
+            f"{self.experiment.name}: {self.experiment.question}",
+            f"{self.arm} ({', '.join(f'{p} {v}' for p, v in self.backend.programs().items()) or 'in memory'}) on "
+            f"{len(topology.nodes)} nodes in {', '.join(topology.regions)}; runtime {self.runtime}; "
+            f"leaders in: {self.experiment.leaders_in}; seed {self.seed}.",
+            f"{phases.steady_s:g} s steady, {phases.fault_s:g} s fault ({'; '.join(faults)}), "
+            f"{phases.recovery_s:g} s recovery: about {self.expected_s:.0f} s with bring-up and report.",
+        ]
+
+    def save(self, directory: Path) -> None:
+        """Write what the run's child process, and every later reader, works from."""
+        files.dump(self.experiment, directory / "experiment.yaml")
+        files.dump(self.topology, directory / "topology.yaml")
+        write_json(directory / "plan.json", self.as_json())
+
+    @classmethod
+    def load(cls, directory: Path) -> Plan:
+        """The plan of a run directory."""
+        run = Run.at(directory)
+        return _assemble(
+            run.experiment, run.topology, Arm.parse(run.arm), str(run.plan["runtime"]), int(run.plan["seed"])
+        )
+
+
+def make(
+    experiment: str | Path,
+    *,
+    arm: str,
+    runtime: str = "auto",
+    seed: int = 1,
+    leaders_in: str = "",
+) -> Plan:
+    """Resolve everything and refuse what can't be. Raises Refused; starts nothing."""
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
+        raise Refused(f"seed must be a whole number from 0 on, found {seed!r}.")
+    found = files.load(files.find("experiment", str(experiment), home() / "experiments"), Experiment)
+    if leaders_in:
+        if leaders_in not in LEADERS_IN:
+            raise UnknownName.of("leaders_in", leaders_in, LEADERS_IN)
+        placed: LeadersIn = leaders_in  # type: ignore[assignment]
+        found = found.model_copy(update={"leaders_in": placed})
+    topology = files.load(files.find("topology", found.topology, home() / "topologies"), Topology)
+    return _assemble(found, topology, Arm.parse(arm), _runtime(runtime), seed)
+
+
+def home() -> Path:
+    """The folder that holds topologies/, experiments/ and results/: here, else the checkout."""
+    here = Path.cwd()
+    if os.environ.get("LAB_HOME"):
+        return Path(os.environ["LAB_HOME"])
+    return here if (here / "experiments").is_dir() else Path(__file__).resolve().parents[1]
+
+
+def runtime_of(plan: Plan, run_files: RunFiles) -> Runtime:
+    """The runtime of a plan, with the binaries its programs need. Raises BinaryMissing."""
+    paths = {(binary.name, wanted): binary.path for wanted, binary in binaries_of(plan)}
+    runtime: Runtime = _load(RUNTIMES[plan.runtime])(run_files, paths)
+    return runtime
+
+
+def binaries_of(
+    plan: Plan, say: Callable[[str], None] = lambda _: None
+) -> list[tuple[str, binaries.Binary]]:
+    """(version as asked for, binary) of every program the plan needs. Raises BinaryMissing."""
+    if plan.runtime == "memory":
+        return []
+    programs = {**plan.backend.programs(), TOXIPROXY: ""}
+    return [(version, binaries.find(program, version, say=say)) for program, version in programs.items()]
+
+
+def network_of(plan: Plan) -> Network:
+    """The network that goes with a plan's runtime."""
+    name = "lab.memory:MemoryNetwork" if plan.runtime == "memory" else NETWORKS["toxiproxy"]
+    network: Network = _load(name)()
+    return network
+
+
+def measures() -> Mapping[str, Callable[..., Any]]:
+    """Every measure in its order: key of measurements.json → function."""
+    return {key: _load(name) for key, name in MEASURES.items()}
+
+
+def checker(name: str) -> Callable[..., Any]:
+    """A checker by name, or a user's own by path (`./my_checks.py:no_lost_orders`)."""
+    return _part("checker", name, CHECKERS)  # type: ignore[no-any-return]
+
+
+def workload_factory(experiment: Experiment) -> str:
+    """`module:Class` of the experiment's workload, for worker processes."""
+    return WORKLOADS[experiment.workload.kind]
+
+
+def _assemble(experiment: Experiment, topology: Topology, arm: Arm, runtime: str, seed: int) -> Plan:
+    if arm.backend not in BACKENDS:
+        raise UnknownName.of("backend", arm.backend, (name for name in BACKENDS if name != "memory"))
+    if (arm.backend == "memory") != (runtime == "memory"):
+        raise DoesNotFit(f"backend {arm.backend!r} does not run on runtime {runtime!r}.")
+    backend: Backend = _load(BACKENDS[arm.backend])(arm.version, dict(arm.options))
+    kind = experiment.workload.kind
+    if kind not in WORKLOADS:
+        raise UnknownName.of("workload", kind, WORKLOADS)
+    workload: Workload = files.validated(_load(WORKLOADS[kind]), experiment.workload.settings, f"workload {kind}")
+    for name in experiment.hypothesis:
+        checker(name)
+    resolved = experiment.model_copy(
+        update={"workload": WorkloadPlan(kind=kind, settings=json.loads(json.dumps(asdict(workload))))}  # type: ignore[call-overload]
+    )
+    faults = tuple(
+        _fault(index, planned, topology, arm, runtime, seed) for index, planned in enumerate(experiment.faults)
+    )
+    plan = Plan(resolved, topology, arm, seed, runtime, backend, workload, faults)
+    _check_leaders(plan)
+    return plan
+
+
+def _fault(index: int, planned: FaultPlan, topology: Topology, arm: Arm, runtime: str, seed: int) -> PlannedFault:
+    where = f"fault {planned.kind}"
+    fault: Fault = files.validated(_part("fault", planned.kind, FAULTS), planned.settings, where)
+    context = FaultContext(topology, runtime, arm.backend, seeded(seed, "fault", index))
+    fault.check(context)
+    return PlannedFault(
+        planned.kind, fault, planned.settings, fault.impairments(context), planned.at_s, planned.for_s
+    )
+
+
+def _check_leaders(plan: Plan) -> None:
+    asked = plan.experiment.leaders_in
+    if asked in ("faulted", "elsewhere") and len(plan.faulted) != 1:
+        raise DoesNotFit(
+            f"leaders_in {asked!r} needs faults that name exactly one region, found "
+            f"{', '.join(plan.faulted) or 'none'}; use home or any."
+        )
+
+
+def _runtime(name: str) -> str:
+    """`auto` is `process` until there is another runtime that an engine could serve."""
+    name = "process" if name == "auto" else name
+    if name not in RUNTIMES:
+        raise UnknownName.of("runtime", name, ["auto", *(known for known in RUNTIMES if known != "memory")])
+    return name
+
+
+def _part(what: str, name: str, registry: Mapping[str, str]) -> Any:
+    """A registered part, or a user's own named by path."""
+    if ".py:" in name:
+        path, _, attribute = name.rpartition(":")
+        return _from_file(what, Path(path), attribute)
+    if name not in registry:
+        raise UnknownName.of(what, name, registry, "Your own is named by path, like ./mine.py:name.")
+    return _load(registry[name])
+
+
+def _from_file(what: str, path: Path, attribute: str) -> Any:
+    spec = importlib.util.spec_from_file_location(path.stem, path) if path.is_file() else None
+    if spec is None or spec.loader is None:
+        raise UnknownName(f"{what} file {str(path)!r} does not exist; give the path of a Python file.")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    if not hasattr(module, attribute):
+        raise UnknownName(f"{what} {attribute!r} is not in {path}; name something that file defines.")
+    return getattr(module, attribute)
+
+
+def _load(name: str) -> Any:
+    module, _, attribute = name.partition(":")
+    return getattr(import_module(module), attribute)

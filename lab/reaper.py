@@ -1,0 +1,70 @@
+"""The lifeline's other end: when the runner is gone, however it went, nothing stays behind.
+
+Started by the runner in a session of its own; its stdin is a pipe whose other end only the runner
+holds. When that closes (normal end, exception, SIGKILL), every process that carries the run's
+mark is killed. The mark is in the environment, so nothing started in the last moment is missed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+
+MARK = "ISOLATION_LAB_RUN"
+CLEAN_ROUNDS, ROUND_S, AT_MOST_S = 3, 0.2, 120.0
+
+
+def start(directory: Path) -> subprocess.Popen[bytes]:
+    """Start the reaper of the run in `directory`; keep what is returned, close its stdin to end."""
+    environment = {name: value for name, value in os.environ.items() if name != MARK}
+    return subprocess.Popen(
+        [sys.executable, "-m", "lab.reaper", str(directory), str(os.getpid())],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**environment, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        start_new_session=True,
+    )
+
+
+def marked(directory: Path | None = None) -> Iterator[tuple[psutil.Process, str]]:
+    """Living processes of one run, or of any run, with the run they belong to."""
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            run = process.environ().get(MARK, "")
+            if run and (directory is None or run == str(directory)) and process.status() != psutil.STATUS_ZOMBIE:
+                yield process, run
+
+
+def reap(directory: Path, spare: int = 0) -> int:
+    """Kill every process of the run but `spare`, until none is seen several times; how many."""
+    killed: set[int] = set()
+    clean, deadline = 0, time.monotonic() + AT_MOST_S
+    while clean < CLEAN_ROUNDS and time.monotonic() < deadline:
+        victims = [process for process, _ in marked(directory) if process.pid not in (spare, os.getpid())]
+        for victim in victims:
+            with contextlib.suppress(psutil.Error):
+                victim.kill()
+                killed.add(victim.pid)
+        clean = 0 if victims else clean + 1
+        time.sleep(ROUND_S)
+    shutil.rmtree(directory / "nodes", ignore_errors=True)
+    return len(killed)
+
+
+def main() -> None:
+    directory, runner = Path(sys.argv[1]), int(sys.argv[2])
+    sys.stdin.buffer.read()  # returns when the runner is gone
+    reap(directory, spare=runner)
+
+
+if __name__ == "__main__":
+    main()

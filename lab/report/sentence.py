@@ -1,0 +1,124 @@
+"""The report's one sentence: what was done to whom, who else fell, for how long, the verdict.
+
+A run that proves nothing says which gate failed, with its value, limit and next step.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lab.measurements import FaultBite, Measurements, Outage
+from lab.report import partial
+from lab.report.words import CUT_WORDS, listed, percent, seconds, spread
+from lab.results import Run
+
+TOTAL_DEPTH = 0.9  # an outage as deep as this left nothing worth the name: "could not"
+
+
+def headline(run: Run) -> str:
+    """One sentence that decides; for an `unknown` run why it decides nothing."""
+    judged = partial.verdict(run)
+    if judged is None:
+        return _unjudged(run)
+    if judged.verdict == "unknown":
+        why = judged.why[0].rstrip(".") if judged.why else "no checker said why"
+        more = f" (and {len(judged.why) - 1} more)" if len(judged.why) > 1 else ""
+        return f"This run proves nothing: {why}{more}; verdict unknown."
+    parts = [_harm(run), *_fallen(run), _radius(run), *_lost(partial.measured(run))]
+    parts.append(f"verdict {judged.verdict} ({'expected' if judged.as_expected else 'not expected'})")
+    return "; ".join(part for part in parts if part) + "."
+
+
+def _unjudged(run: Run) -> str:
+    notes = [text for name, text in partial.notes(run) if name in ("broken", "interrupted")]
+    why = f": {notes[0].rstrip('.')}" if notes else ""
+    return f"This run was never judged{why}; `lab judge {run.path}` judges what it left."
+
+
+def _harm(run: Run) -> str:
+    found = partial.faults(run)
+    if not found:
+        return "no fault"
+    # a flapping link enters dozens of times; what it does each time is said once
+    said = list(dict.fromkeys(harm_sentence(fault, run) for fault in found))
+    times = f" ({len(found)} times)" if len(said) == 1 < len(found) else ""
+    return "; ".join(said[:3]) + times + (f" and {len(said) - 3} more faults" if len(said) > 3 else "")
+
+
+def harm_sentence(fault: FaultBite, run: Run) -> str:
+    """`sg slowed by 1–2 s for 30 s (each of its links +1025…+1980 ms)`."""
+    who = listed(fault.targets) or listed(sorted({end for link in fault.links for end in link.split("->")}))
+    lasted = "and never healed" if fault.left_s is None else f"for {seconds(fault.left_s - fault.entered_s)}"
+    said, detail = _harm_words(fault, run)
+    return f"{who or 'the backend'} {said} {lasted}{detail}".replace(" 1 times", "")
+
+
+def _harm_words(fault: FaultBite, run: Run) -> tuple[str, str]:
+    """What was done, and the detail in brackets, told from the links rather than the fault's name."""
+    added = [float(harm["latency_ms"]) for harm in fault.links.values() if "latency_ms" in harm]
+    cuts = sorted({str(harm["cut"]) for harm in fault.links.values() if "cut" in harm})
+    rates = [float(harm["rate_kbps"]) for harm in fault.links.values() if "rate_kbps" in harm]
+    which = _which_links(fault, run)
+    if cuts:
+        return "cut off", f" ({which} {' and '.join(cuts)})"
+    if added:
+        low, high = min(added) / 1000, max(added) / 1000
+        said = f"{low:.1f}" if round(low, 1) == round(high, 1) else f"{low:.0f}–{high:.0f}"
+        if high < 1:
+            said = f"{min(added):.0f}–{max(added):.0f} m"
+        return f"slowed by {said.removesuffix('.0')} s".replace("m s", "ms"), f" ({which} {spread(added)})"
+    if rates:
+        return f"throttled to {min(rates):g} KB/s", f" ({which})"
+    return f"under {fault.fault}", ""
+
+
+def _which_links(fault: FaultBite, run: Run) -> str:
+    topology = partial.topology(run)
+    own = {str(link) for region in fault.targets for link in topology.links_of(region)} if topology else set()
+    if len(fault.targets) == 1 and set(fault.links) == own:
+        return "each of its links"
+    shown = list(fault.links)[:3]
+    return ", ".join(link.replace("->", "→") for link in shown) + (" …" if len(fault.links) > 3 else "")
+
+
+def _fallen(run: Run) -> list[str]:
+    """What the others lost, then what the named regions lost themselves."""
+    done, named = partial.measured(run), partial.named(run)
+    outages = [o for o in done.outages if o.kind == "availability" and o.cut in CUT_WORDS]
+    order = sorted(partial.regions(run), key=lambda region: region in named)
+    fallen = []
+    for region in order:
+        own = [o for o in outages if o.region == region]
+        if own:
+            fallen.append(f"{region}{' itself' if region in named else ''} {_losses(own)}")
+    others = [region for region in partial.regions(run) if region not in named]
+    if not any(o.region in others for o in outages) and done.availability:
+        fallen.insert(0, f"{listed(others)} kept working")
+    return fallen
+
+
+def _losses(own: list[Outage]) -> str:
+    total = [o for o in own if o.depth >= TOTAL_DEPTH]
+    if total:
+        kinds = [word for cut, word in CUT_WORDS.items() if any(o.cut == cut for o in total)]
+        return f"could not {listed(kinds, 'or')} for {_longest(total)}"
+    kinds = [word for cut, word in CUT_WORDS.items() if any(o.cut == cut for o in own)]
+    return f"lost up to {percent(max(o.depth for o in own))} of {listed(kinds)} for {_longest(own)}"
+
+
+def _longest(outages: list[Outage]) -> str:
+    return seconds(max(o.end_s - o.onset_s for o in outages))
+
+
+def _radius(run: Run) -> str:
+    radius = partial.measured(run).blast_radius
+    if radius is None:
+        return "blast radius not measured"
+    return f"blast radius {{{', '.join(radius.regions)}}}" if radius.regions else "blast radius empty"
+
+
+def _lost(done: Measurements) -> list[str]:
+    lost: Any = done.durability.lost if done.durability else None
+    divergent = done.divergence.divergent if done.divergence else None
+    said = [f"{lost:,} acknowledged writes lost"] if lost else []
+    return said + ([f"{divergent:,} replicas disagree"] if divergent else [])

@@ -1,0 +1,336 @@
+"""One run, from the first process to the verdict. `conduct` is the whole procedure.
+
+A process of its own (`python -m lab.runner DIRECTORY`), so that a killed notebook kernel never
+leaves harm behind. Its stdin is its lifeline: when that closes, the run heals, is collected,
+judged `unknown`, and ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import threading
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from lab import environment, judge, plan, reaper
+from lab.books import Books
+from lab.clock import NS_PER_S, now_ns, sleep_until
+from lab.crew import Crew, Hand, ProcessHand, TaskHand
+from lab.deploy import deployed
+from lab.errors import EXIT_UNKNOWN, LabError, RunBroken
+from lab.events import Connections, Note, Phase
+from lab.nemesis import Nemesis
+from lab.plan import Plan
+from lab.protocols import (
+    TOXIPROXY,
+    ComparesReplicas,
+    CountsConnections,
+    Deployment,
+    PlacesLeaders,
+    ReadsLogs,
+    RunFiles,
+    Witness,
+)
+from lab.worker import Task
+
+ATTEST_READINGS, ATTEST_WITHIN_MS, ATTEST_WITHIN = 5, 5.0, 0.05
+WITNESS_EVERY_S, SAMPLE_EVERY_S, GUARD_EVERY_S = 1.0, 0.5, 0.5
+LEAD_IN_S = 0.5  # from the order to begin to the first operation, so that all workers have heard it
+QUIET_WITHIN_S = 10.0
+ROUTES_WITHIN_S = 30.0  # after the heal
+
+
+async def conduct(this: Plan, directory: Path, books: Books) -> None:
+    """deploy → attest → steady → fault → recovery → settle; everything is down when it returns."""
+    runtime = plan.runtime_of(this, RunFiles(directory))
+    books.phase("deploy", this.expected_s)
+    async with deployed(this, runtime, plan.network_of(this)) as deployment:
+        try:
+            async with _crew(this, deployment, directory, books) as crew, _observed(deployment, books):
+                books.phase("prepare")
+                await crew.all("prepare")
+                await _place_leaders(this, deployment)
+                await _look_for_bypass(deployment, books)
+                await _load(this, deployment, crew, books)
+                await _settle(deployment, crew, books)
+        finally:
+            _keep_logs(deployment, books)
+
+
+async def _load(this: Plan, deployment: Deployment, crew: Crew, books: Books) -> None:
+    """Workers drive, the nemesis harms, and the phases are marked, all on one clock."""
+    phases = this.experiment.phases
+    steady_ns = now_ns() + int(LEAD_IN_S * NS_PER_S)
+    fault_ns = steady_ns + int(phases.steady_s * NS_PER_S)
+    recovery_ns = fault_ns + int(phases.fault_s * NS_PER_S)
+    settle_ns = recovery_ns + int(phases.recovery_s * NS_PER_S)
+    nemesis = Nemesis(deployment, books.record)
+    books.in_force = nemesis.in_force
+    for name, at_ns in (("steady", steady_ns), ("fault", fault_ns), ("recovery", recovery_ns), ("settle", settle_ns)):
+        books.record(Phase(at_ns=at_ns, phase=name))
+
+    async def announce() -> None:
+        for name, at_ns, left_ns in (
+            ("steady", steady_ns, settle_ns),
+            ("fault", fault_ns, settle_ns),
+            ("recovery", recovery_ns, settle_ns),
+        ):
+            await sleep_until(at_ns)
+            books.phase(name, (left_ns - at_ns) / NS_PER_S)
+
+    async def harm() -> None:
+        await sleep_until(fault_ns - NS_PER_S)
+        await _count_connections(deployment, books, "entered")
+        await nemesis.run(this.faults, fault_ns, recovery_ns)
+        books.healed_ns = now_ns()
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(announce())
+        group.create_task(harm())
+        group.create_task(crew.all("load", start_at_ns=steady_ns))
+        # the group would wait for the guard, which never ends; it ends when the load is over
+        group.create_task(_until(settle_ns, _guard(deployment, books)))
+
+
+async def _settle(deployment: Deployment, crew: Crew, books: Books) -> None:
+    """No load: wait for rest, read everything back, compare replicas, look at routes again."""
+    books.phase("settle")
+    deadline_ns = now_ns() + int(QUIET_WITHIN_S * NS_PER_S)
+    while not await deployment.backend.quiet(deployment) and now_ns() < deadline_ns:
+        await asyncio.sleep(0.2)
+    await crew.all("settle")
+    if isinstance(deployment.backend, ComparesReplicas):
+        for replica in await deployment.backend.replicas(deployment):
+            books.record(replica)
+    await _routes_back(deployment, books)
+    await _look_for_bypass(deployment, books)
+    books.look_at_the_clock()
+    books.record(Phase(at_ns=now_ns(), phase="end"))
+
+
+# -- steps ----------------------------------------------------------------------------------------
+
+
+async def _attested(deployment: Deployment, books: Books, witnesses: Sequence[Witness]) -> None:
+    """Read every link a few times; raises RunBroken when one is not as slow as the topology says."""
+    books.phase("attest")
+    for _ in range(ATTEST_READINGS):
+        await asyncio.gather(*(witness.probe("attest") for witness in witnesses))
+    for link in deployment.topology.links:
+        expected_ms, read_ms = deployment.topology.one_way_ms(link), median(books.attested[str(link)])
+        if abs(read_ms - expected_ms) > max(ATTEST_WITHIN_MS, ATTEST_WITHIN * expected_ms):
+            raise RunBroken(
+                f"link {link} takes {read_ms:.1f} ms one way, the topology says {expected_ms:.1f} ms; "
+                "is the machine overloaded? Nothing was harmed yet."
+            )
+
+
+async def _place_leaders(this: Plan, deployment: Deployment) -> None:
+    wanted = this.leaders_wanted()
+    if wanted and isinstance(deployment.backend, PlacesLeaders):
+        await deployment.backend.place_leaders(deployment, wanted)
+
+
+async def _look_for_bypass(deployment: Deployment, books: Books) -> None:
+    for sentence in await deployment.runtime.crossings():
+        books.record(Note(at_ns=now_ns(), name="bypass", text=sentence))
+
+
+async def _count_connections(deployment: Deployment, books: Books, when: str) -> dict[tuple[str, str], int]:
+    if not isinstance(deployment.backend, CountsConnections):
+        return {}
+    counts = await deployment.backend.connections(deployment)
+    at_ns = now_ns()
+    for (node, peer), count in counts.items():
+        books.record(Connections(at_ns=at_ns, node=node, peer=peer, count=count, when=when))
+    if when == "entered":
+        books.connections = counts
+    return counts
+
+
+async def _routes_back(deployment: Deployment, books: Books) -> None:
+    """As many connections per pair as before the fault, at the latest 30 s after the heal."""
+    if not isinstance(deployment.backend, CountsConnections):
+        return
+    while now_ns() < books.healed_ns + int(ROUTES_WITHIN_S * NS_PER_S):
+        counts = await deployment.backend.connections(deployment)
+        if all(counts.get(pair, 0) >= count for pair, count in books.connections.items()):
+            break
+        await asyncio.sleep(0.5)
+    await _count_connections(deployment, books, "settled")
+
+
+def _keep_logs(deployment: Deployment, books: Books) -> None:
+    """The telling lines of every node's log, placed on the run's clock."""
+    if isinstance(deployment.backend, ReadsLogs):
+        for node in deployment.topology.nodes:
+            lines = deployment.runtime.logs(node.name)
+            for sample in deployment.backend.notable(node.name, node.region, lines, books.pair):
+                books.sample(sample)
+
+
+# -- in the background ----------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def _observed(deployment: Deployment, books: Books) -> AsyncIterator[None]:
+    """Witnesses attest every link, then read it every second; the backend is sampled at 2 Hz."""
+    witnesses = [deployment.network.witness(link, books.record) for link in deployment.topology.links]
+
+    async def read(index: int) -> None:
+        while True:
+            began_ns = now_ns()
+            await witnesses[index].probe("run")
+            await sleep_until(began_ns + int(WITNESS_EVERY_S * NS_PER_S))
+
+    async def sample() -> None:
+        while True:
+            began_ns = now_ns()
+            for one in await deployment.backend.sample(deployment):
+                books.sample(one)
+            await sleep_until(began_ns + int(SAMPLE_EVERY_S * NS_PER_S))
+
+    await _attested(deployment, books, witnesses)
+    tasks = [asyncio.create_task(sample()), *(asyncio.create_task(read(i)) for i in range(len(witnesses)))]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*(witness.close() for witness in witnesses), return_exceptions=True)
+
+
+async def _guard(deployment: Deployment, books: Books) -> None:
+    """Toxiproxy dead: the run is broken. A node dead that nobody harmed: a fact for the report."""
+    told: set[str] = set()
+    while True:
+        for name in set(await deployment.runtime.dead()) - told:
+            last = "; ".join(deployment.runtime.logs(name)[-2:]) or "nothing"
+            if name == TOXIPROXY:
+                raise RunBroken(f"Toxiproxy died in mid-run; its last words: {last}.")
+            told.add(name)
+            books.record(Note(at_ns=now_ns(), name="backend", text=f"node {name} died; its last words: {last}"))
+        await asyncio.sleep(GUARD_EVERY_S)
+
+
+async def _until(at_ns: int, forever: Coroutine[Any, Any, None]) -> None:
+    """Run something that never ends until an instant; its own errors come through."""
+    task = asyncio.create_task(forever)
+    await asyncio.wait({task}, timeout=max(0.0, (at_ns - now_ns()) / NS_PER_S))
+    if task.done():
+        task.result()
+    task.cancel()
+    await asyncio.wait({task})
+
+
+def _crew(this: Plan, deployment: Deployment, directory: Path, books: Books) -> Crew:
+    """One worker a region; as tasks where the whole run is in memory."""
+    topology, hands = this.topology, list[Hand]()
+    (directory / "logs").mkdir(exist_ok=True)
+    for region in topology.regions:
+        task = Task(
+            region=region,
+            regions=list(topology.regions),
+            seed=this.seed,
+            load_s=this.experiment.phases.load_s,
+            client=deployment.backend.client(deployment.addresses, topology, region),
+            workload=(plan.workload_factory(this.experiment), dict(this.experiment.workload.settings)),
+            events=str(directory / f"events-{region}.jsonl"),
+        )
+        log = directory / "logs" / f"worker-{region}.log"
+        hands.append(
+            TaskHand(task, books.heard) if this.runtime == "memory" else ProcessHand(task, books.heard, log)
+        )
+    return Crew(hands)
+
+
+# -- the process ----------------------------------------------------------------------------------
+
+
+async def run(this: Plan, directory: Path) -> None:
+    """Conduct, collect, judge; whatever breaks is written down, and the run is `unknown`."""
+    environment.begin(this, directory)
+    broken: BaseException | None = None
+    with Books(directory) as books:
+        try:
+            await conduct(this, directory, books)
+        except BaseExceptionGroup as group:
+            broken = _first(group)
+        except (LabError, OSError, asyncio.CancelledError) as error:
+            broken = error
+        if broken is not None:
+            books.broke(broken)
+    environment.end(directory)
+    books.progress("judge")
+    await asyncio.to_thread(_finish, directory)
+    books.progress("done", broken=str(broken) if broken is not None else "")
+
+
+def _finish(directory: Path) -> None:
+    judge.collect(directory)
+    judge.judge(directory)
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The error a task group died of; a bug of ours is raised as it is."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    if not isinstance(error, (LabError, OSError, asyncio.CancelledError)):
+        raise error
+    return error
+
+
+async def _main(directory: Path) -> None:
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None
+
+    def interrupt() -> None:
+        if not task.cancelling():
+            task.cancel()
+
+    def lifeline() -> None:
+        sys.stdin.buffer.read()
+        with contextlib.suppress(RuntimeError):  # the loop is closed: the run has ended by itself
+            loop.call_soon_threadsafe(interrupt)
+
+    for name in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(name, interrupt)
+    threading.Thread(target=lifeline, daemon=True).start()
+    work = asyncio.ensure_future(run(Plan.load(directory), directory))
+    try:
+        await asyncio.shield(work)
+    except asyncio.CancelledError:
+        work.cancel()  # once: what follows the interruption runs to its end
+        await asyncio.wait({work})
+        work.result()
+
+
+def main() -> int:
+    directory = Path(sys.argv[1]).resolve()
+    os.environ[reaper.MARK] = str(directory)
+    watcher = reaper.start(directory)
+    try:
+        asyncio.run(_main(directory))
+    except LabError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    except OSError as error:
+        print(f"{directory} can't be written: {error.strerror}; what was recorded is kept.", file=sys.stderr)
+        return EXIT_UNKNOWN
+    finally:
+        assert watcher.stdin is not None
+        watcher.stdin.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,143 @@
+"""Nodes as plain processes on loopback ports, each in a session of its own.
+
+Everything started carries the run's mark in its environment: that is how the reaper and
+`lab clean` find what a killed runner left behind, without a list that could be torn.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import ClassVar
+
+import psutil
+
+from lab.errors import NodeNotReady
+from lab.protocols import TOXIPROXY, Addresses, Backend, NodeSpec, RunFiles
+from lab.runtimes.ports import PortBlock
+from lab.topology import Topology
+
+STOP_WITHIN_S = 5.0
+
+
+class ProcessRuntime:
+    """The runtime where there is no container engine. binaries: program/version → path."""
+
+    name: ClassVar[str] = "process"
+
+    def __init__(self, files: RunFiles, binaries: Mapping[tuple[str, str], Path]) -> None:
+        self._files, self._binaries = files, binaries
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._regions: dict[str, str] = {}
+        self._stopped: set[str] = set()
+        self._ports: PortBlock | None = None
+
+    async def open(self, topology: Topology, backend: Backend) -> Addresses:
+        self._ports = ports = PortBlock()
+
+        def address() -> str:
+            return f"127.0.0.1:{ports.take()}"
+
+        return Addresses(
+            listen={f"{node.name}/{port}": address() for node in topology.nodes for port in backend.ports},
+            proxies={
+                f"{region}/{node.name}/{port}": address()
+                for region in topology.regions
+                for node in topology.nodes
+                if node.region != region
+                for port in backend.wan_ports
+            },
+            witnesses={str(link): address() for link in topology.links},
+            toxiproxy=address(),
+        )
+
+    async def start(self, spec: NodeSpec) -> None:
+        directory = self._files.nodes / spec.name
+        directory.mkdir(parents=True, exist_ok=True)
+        self._files.logs.mkdir(exist_ok=True)
+        for name, text in spec.files.items():
+            (directory / name).write_text(text, encoding="utf-8")
+            kept = self._files.configuration / f"{spec.name}-{name}"
+            kept.parent.mkdir(exist_ok=True)
+            kept.write_text(text, encoding="utf-8")
+        binary = self._binaries[(spec.program, spec.version)]
+        with (self._files.logs / f"{spec.name}.log").open("ab") as log:
+            try:
+                self._processes[spec.name] = subprocess.Popen(
+                    [str(binary), *spec.arguments],
+                    cwd=directory,
+                    env={**os.environ, "TZ": "UTC"},
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+            except OSError as error:
+                raise NodeNotReady(f"node {spec.name} can't be started from {binary}: {error.strerror}.") from error
+        self._regions[spec.name] = spec.region
+        self._stopped.discard(spec.name)
+
+    async def stop(self, name: str) -> None:
+        await self._end(name, signal.SIGTERM)
+
+    async def kill(self, name: str) -> None:
+        await self._end(name, signal.SIGKILL)
+
+    async def pause(self, name: str) -> None:
+        self._processes[name].send_signal(signal.SIGSTOP)
+
+    async def resume(self, name: str) -> None:
+        self._processes[name].send_signal(signal.SIGCONT)
+
+    async def dead(self) -> list[str]:
+        return [
+            name for name, p in self._processes.items() if name not in self._stopped and p.poll() is not None
+        ]
+
+    def logs(self, name: str) -> list[str]:
+        path = self._files.logs / f"{name}.log"
+        return path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
+
+    async def crossings(self) -> list[str]:
+        return await asyncio.to_thread(self._crossings)
+
+    def _crossings(self) -> list[str]:
+        """A connection crosses when its two ends belong to nodes of different regions. Both ports
+        are compared: the system may give one ephemeral port to several connections at once."""
+        ends: dict[tuple[int, int], str] = {}
+        for name, process in self._processes.items():
+            if name == TOXIPROXY or process.poll() is not None:
+                continue
+            for connection in psutil.Process(process.pid).net_connections(kind="tcp"):
+                if connection.raddr:
+                    ends[connection.laddr.port, connection.raddr.port] = name
+        found = {
+            tuple(sorted((name, ends[far, near])))
+            for (near, far), name in ends.items()
+            if (far, near) in ends and self._regions[ends[far, near]] != self._regions[name]
+        }
+        return [f"{a} and {b} are connected without a proxy between them" for a, b in sorted(found)]
+
+    async def close(self) -> None:
+        for name in list(self._processes):
+            await self._end(name, signal.SIGKILL)
+        shutil.rmtree(self._files.nodes, ignore_errors=True)
+        if self._ports is not None:
+            self._ports.close()
+
+    async def _end(self, name: str, how: signal.Signals) -> None:
+        """Signal, wait, and after a while kill."""
+        process = self._processes[name]
+        self._stopped.add(name)
+        if process.poll() is None:
+            process.send_signal(how)
+        try:
+            await asyncio.to_thread(process.wait, STOP_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            await asyncio.to_thread(process.wait)
