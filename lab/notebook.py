@@ -68,7 +68,8 @@ def execute(notebook: Path, output: Path, parameters: Mapping[str, Parameter]) -
             raise _raised(notebook, error.ename, error.evalue) from None
         except (DeadKernelError, RuntimeError) as error:
             raise RunBroken(
-                f"the kernel of {notebook.name} ended early ({error}); what its run left can be judged with `lab judge`."
+                f"the kernel of {notebook.name} ended early ({error}); "
+                "what its run left can be judged with `lab judge`."
             ) from None
 
 
@@ -118,7 +119,9 @@ def _read(notebook: Path) -> Any:
     try:
         return nbformat.read(notebook, as_version=4)
     except (OSError, ValueError, nbformat.ValidationError) as error:
-        raise Refused(f"{notebook} can't be read as a notebook: {error}; give a path to an .ipynb file.") from None
+        raise Refused(
+            f"{notebook} can't be read as a notebook: {error}; give a path to an .ipynb file."
+        ) from None
 
 
 def _literal(path: Path) -> str:

@@ -8,13 +8,14 @@ from __future__ import annotations
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from lab.measurements import CUTS, CutAvailability, Outage, Windows
+from lab.measurements import CutAvailability, Outage, Windows
 from lab.plots import leader_lanes, spans, style
 from lab.plots.reduce import reduce
 from lab.report import partial
 from lab.results import Run
 
 ROW_PX, LANE_PX = 120, 24
+UNIT = "share of operations ok in time; seconds since steady began"
 TITLE = "Who could work, and when"
 
 
@@ -35,7 +36,7 @@ def figure(run: Run) -> go.Figure:
     spans.shade(drawn, run)
     if partial.end_s(run):
         drawn.update_xaxes(range=[0, partial.end_s(run)])
-    return style.finish(drawn, TITLE, "share of operations ok in time; seconds since steady began", sum(heights) + 190)
+    return style.finish(drawn, TITLE, UNIT, sum(heights) + 190)
 
 
 def _region(drawn: go.Figure, run: Run, region: str, row: int) -> None:
@@ -45,14 +46,19 @@ def _region(drawn: go.Figure, run: Run, region: str, row: int) -> None:
         found = done.availability[region].get(cut)
         if found is not None and found.windows is not None:
             drawn.add_trace(_line(region, cut, found.windows, shade, row == 1), row=row, col=1)
-    onsets = [o for o in done.outages if o.region == region and o.kind == "availability" and o.cut in style.CUTS]
+    own = [o for o in done.outages if o.region == region and o.cut in style.CUTS]
+    onsets = [o for o in own if o.kind == "availability"]
     if onsets:
         drawn.add_trace(_onsets(onsets, not _marked_above(run, region)), row=row, col=1)
     harmed = "<br><i>faulted</i>" if region in partial.named(run) else ""
     drawn.update_yaxes(
         title=dict(text=f"<b>{region}</b>{harmed}", font=dict(color=shade), standoff=4),
-        range=[-0.06, 1.18], tickvals=[0, 0.5, 1], tickformat=".0%", row=row, col=1,
-    )  # fmt: skip
+        range=[-0.06, 1.18],
+        tickvals=[0, 0.5, 1],
+        tickformat=".0%",
+        row=row,
+        col=1,
+    )
     _say_unmeasured(drawn, done.availability[region], row)
 
 
@@ -63,12 +69,17 @@ def _line(region: str, cut: str, windows: Windows, shade: str, first: bool) -> g
     x, y = reduce(edges, [*windows.values, windows.values[-1]] if windows.values else [])
     overall = cut == "overall"
     return go.Scatter(
-        x=x, y=y, name=label, legendgroup=cut, showlegend=first, mode="lines",
+        x=x,
+        y=y,
+        name=label,
+        legendgroup=cut,
+        showlegend=first,
+        mode="lines",
         line=dict(color=shade if overall else ink, dash=dash, width=width, shape="hv"),
         fill="tozeroy" if overall else None,
         fillcolor=style.faded(shade, 0.18) if overall else None,
-        hovertemplate=f"{region}, {label}: %{{y:.1%}} in the {windows.width_s} s from %{{x:.0f}} s<extra></extra>",
-    )  # fmt: skip
+        hovertemplate=f"{region}, {label}: %{{y:.1%}} in {windows.width_s} s from %{{x:.0f}} s<extra></extra>",
+    )
 
 
 def _onsets(found: list[Outage], first: bool) -> go.Scatter:
@@ -79,11 +90,18 @@ def _onsets(found: list[Outage], first: bool) -> go.Scatter:
         text = f"{style.CUTS[outage.cut][0]}: out until {end}, {outage.lost_operations} operations lost"
         by_instant.setdefault(outage.onset_s, []).append(text)
     return go.Scatter(
-        x=list(by_instant), y=[1.1] * len(by_instant), mode="markers", name="onset of an outage",
-        legendgroup="onset", showlegend=first, text=["<br>".join(lines) for lines in by_instant.values()],
-        marker=dict(symbol="triangle-down", size=11, color=style.FAULT_COLOUR, line=dict(color=style.INK, width=1)),
+        x=list(by_instant),
+        y=[1.1] * len(by_instant),
+        mode="markers",
+        name="onset of an outage",
+        legendgroup="onset",
+        showlegend=first,
+        text=["<br>".join(lines) for lines in by_instant.values()],
+        marker=dict(
+            symbol="triangle-down", size=11, color=style.FAULT_COLOUR, line=dict(color=style.INK, width=1)
+        ),
         hovertemplate="%{x:.1f} s<br>%{text}<extra></extra>",
-    )  # fmt: skip
+    )
 
 
 def _marked_above(run: Run, region: str) -> bool:
@@ -93,10 +111,20 @@ def _marked_above(run: Run, region: str) -> bool:
 
 
 def _say_unmeasured(drawn: go.Figure, cuts: dict[str, CutAvailability], row: int) -> None:
-    missing = [style.CUTS[cut][0] for cut in CUTS if cut in style.CUTS and (cut not in cuts or cuts[cut].windows is None)]
+    told = [cut for cut, found in cuts.items() if found.windows is not None]
+    missing = [label for cut, (label, *_) in style.CUTS.items() if cut not in told]
     if missing:
         drawn.add_annotation(
-            text=f"not measured: {', '.join(missing)}", x=1, xref="x domain", y=0, yref="y domain",
-            xanchor="right", yanchor="bottom", showarrow=False, font=dict(size=10, color=style.FAINT),
-            row=row, col=1, bgcolor=style.faded("#FFFFFF", 0.8),
-        )  # fmt: skip
+            text=f"not measured: {', '.join(missing)}",
+            x=1,
+            xref="x domain",
+            y=0,
+            yref="y domain",
+            xanchor="right",
+            yanchor="bottom",
+            showarrow=False,
+            font=dict(size=10, color=style.FAINT),
+            row=row,
+            col=1,
+            bgcolor=style.faded("#FFFFFF", 0.8),
+        )

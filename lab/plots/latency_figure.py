@@ -28,9 +28,11 @@ def figure(run: Run) -> go.Figure:
     if not panels:
         return style.nothing(TITLE, "no latency was measured in this run")
     drawn = make_subplots(
-        rows=len(panels), shared_xaxes=True, vertical_spacing=0.3 / (len(panels) + 4),
+        rows=len(panels),
+        shared_xaxes=True,
+        vertical_spacing=0.3 / (len(panels) + 4),
         row_heights=[1.4 if cut == "overall" else 1.0 for cut in panels],
-    )  # fmt: skip
+    )
     for row, cut in enumerate(panels, start=1):
         _panel(drawn, partial.regions(run), _places(done, regions, cut), row)
         label = style.CUTS[cut][0].replace(" ", "<br>", 1)
@@ -54,31 +56,41 @@ def _places(done: Measurements, regions: list[str], cut: str) -> list[Place]:
 def _panel(drawn: go.Figure, regions: tuple[str, ...], places: list[Place], row: int) -> None:
     for region, phase, found in places:
         if found.p50_ms is not None and found.p99_ms is not None:
-            drawn.add_trace(_stem(region, phase, found.p50_ms, found.p99_ms, style.colour(regions, region)), row, 1)
+            shade = style.colour(regions, region)
+            drawn.add_trace(_stem(region, phase, found.p50_ms, found.p99_ms, shade), row, 1)
     for name in SYMBOLS:
         drawn.add_trace(_marks(regions, places, name, row == 1), row, 1)
 
 
 def _stem(region: str, phase: str, low: float, high: float, shade: str) -> go.Scatter:
     return go.Scatter(
-        x=[[region, region], [_short(phase)] * 2], y=[low, high], mode="lines", showlegend=False,
-        hoverinfo="skip", line=dict(color=style.faded(shade, 0.55), width=6),
-    )  # fmt: skip
+        x=[[region, region], [_short(phase)] * 2],
+        y=[low, high],
+        mode="lines",
+        showlegend=False,
+        hoverinfo="skip",
+        line=dict(color=style.faded(shade, 0.55), width=6),
+    )
 
 
 def _marks(regions: tuple[str, ...], places: list[Place], name: str, first: bool) -> go.Scatter:
-    shown = [(region, phase, found) for region, phase, found in places if getattr(found, f"{name}_ms") is not None]
+    shown = [place for place in places if getattr(place[2], f"{name}_ms") is not None]
     return go.Scatter(
         x=[[region for region, _, _ in shown], [_short(phase) for _, phase, _ in shown]],
         y=[getattr(found, f"{name}_ms") for _, _, found in shown],
-        mode="markers", name=name, legendgroup=name, showlegend=first,
+        mode="markers",
+        name=name,
+        legendgroup=name,
+        showlegend=first,
         customdata=[f"{found.count} ok, max {_ms(found.max_ms)}" for _, _, found in shown],
         marker=dict(
-            symbol=SYMBOLS[name], size=8, color=[style.colour(regions, region) for region, _, _ in shown],
+            symbol=SYMBOLS[name],
+            size=8,
+            color=[style.colour(regions, region) for region, _, _ in shown],
             line=dict(color=style.INK, width=0.8),
         ),
         hovertemplate=f"%{{x}}: {name} %{{y:,.1f}} ms (%{{customdata}})<extra></extra>",
-    )  # fmt: skip
+    )
 
 
 def _short(phase: str) -> str:

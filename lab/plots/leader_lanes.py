@@ -49,23 +49,38 @@ def draw(figure: go.Figure, run: Run, row: int) -> None:
         if own:
             figure.add_trace(_bars(regions, region, own, whole), row=row, col=1)
     figure.update_yaxes(
-        title=dict(text="<b>leader</b>", standoff=4), autorange="reversed", showgrid=False,
-        categoryorder="array", categoryarray=list(partial.measured(run).leaders), row=row, col=1,
-    )  # fmt: skip
+        title=dict(text="<b>leader</b>", standoff=4),
+        autorange="reversed",
+        showgrid=False,
+        categoryorder="array",
+        categoryarray=list(partial.measured(run).leaders),
+        row=row,
+        col=1,
+    )
     figure.update_layout(barmode="overlay", bargap=0.25)
 
 
 def _bars(regions: tuple[str, ...], region: str, own: list[Stretch], whole: float) -> go.Bar:
     fill = style.colour(regions, region) if region else style.PAPER
     return go.Bar(
-        orientation="h", y=[s.lane for s in own], base=[s.begin_s for s in own],
-        x=[s.end_s - s.begin_s for s in own], name=f"led from {region}" if region else "no leader",
+        orientation="h",
+        y=[s.lane for s in own],
+        base=[s.begin_s for s in own],
+        x=[s.end_s - s.begin_s for s in own],
+        name=f"led from {region}" if region else "no leader",
         text=[s.node if s.end_s - s.begin_s >= SHORTEST_NAMED * whole else "" for s in own],
-        textposition="inside", insidetextanchor="middle", constraintext="none", textangle=0,
-        textfont=dict(color=style.INK, size=11), customdata=[s.node or "nobody" for s in own],
+        textposition="inside",
+        insidetextanchor="middle",
+        constraintext="none",
+        textangle=0,
+        textfont=dict(color=style.INK, size=11),
+        customdata=[s.node or "nobody" for s in own],
         marker=dict(
-            color=style.faded(fill, 0.45), line=dict(color=fill if region else style.FAULT_COLOUR, width=1),
-            pattern=dict(shape=style.pattern(regions, region), fgcolor=style.faded(fill, 0.9), size=5, solidity=0.15),
+            color=style.faded(fill, 0.45),
+            line=dict(color=fill if region else style.FAULT_COLOUR, width=1),
+            pattern=dict(
+                shape=style.pattern(regions, region), fgcolor=style.faded(fill, 0.9), size=5, solidity=0.15
+            ),
         ),
         hovertemplate="%{y}: led by %{customdata} from %{base:.1f} s<extra></extra>",
-    )  # fmt: skip
+    )

@@ -34,7 +34,8 @@ def figure(run: Run) -> go.Figure:
 
 
 def _rows(run: Run, found: list[Propagation]) -> list[Row]:
-    names = {fault.index: f"{fault.fault} {', '.join(fault.targets)}".strip() for fault in partial.faults(run)}
+    entered = partial.faults(run)
+    names = {fault.index: f"{fault.fault} {', '.join(fault.targets)}".strip() for fault in entered}
     rows: list[Row] = []
     for fault in sorted({p.fault for p in found}):
         own = [p for p in found if p.fault == fault]
@@ -49,15 +50,22 @@ def _rows(run: Run, found: list[Propagation]) -> list[Row]:
 def _matrix(run: Run, regions: list[str], rows: list[Row], cells: list[list[float | None]]) -> go.Heatmap:
     named = partial.named(run)
     return go.Heatmap(
-        z=cells, x=[f"<b>{r}</b>" + (" (faulted)" if r in named else "") for r in regions],
+        z=cells,
+        x=[f"<b>{r}</b>" + (" (faulted)" if r in named else "") for r in regions],
         y=[label for label, _, _ in rows],
         text=_texts(run, regions, rows),
-        texttemplate="%{text}", textfont=dict(size=13), xgap=3, ygap=3, zmin=0, hoverongaps=False,
+        texttemplate="%{text}",
+        textfont=dict(size=13),
+        xgap=3,
+        ygap=3,
+        zmin=0,
+        hoverongaps=False,
         zmax=max([delay for row in cells for delay in row if delay is not None], default=1.0) or 1.0,
         # light everywhere, so that dark text stays legible: sooner is more orange
-        colorscale=[[0, "#F3A56B"], [0.5, "#F9D5B8"], [1, "#FDF3EA"]], showscale=False,
+        colorscale=[[0, "#F3A56B"], [0.5, "#F9D5B8"], [1, "#FDF3EA"]],
+        showscale=False,
         hovertemplate="%{y}, %{x}: %{text}<extra></extra>",
-    )  # fmt: skip
+    )
 
 
 def _texts(run: Run, regions: list[str], rows: list[Row]) -> list[list[str]]:

@@ -24,9 +24,13 @@ def shade(figure: go.Figure, run: Run) -> None:
     for fault in found:
         left = end if fault.left_s is None else fault.left_s
         figure.add_vrect(
-            x0=fault.entered_s, x1=left, layer="below", line_width=0, name="fault",
+            x0=fault.entered_s,
+            x1=left,
+            layer="below",
+            line_width=0,
+            name="fault",
             fillcolor=style.faded(style.FAULT_COLOUR, 0.13),
-        )  # fmt: skip
+        )
         for at_s in (fault.entered_s, fault.left_s):
             if at_s is not None:
                 figure.add_vline(x=at_s, line=dict(color=style.FAULT_COLOUR, width=1.2, dash="dash"))
@@ -38,9 +42,13 @@ def _shade_nominal(figure: go.Figure, run: Run) -> None:
     if span is None:
         return
     figure.add_vrect(
-        x0=span[0], x1=span[1], layer="below", line_width=0, name="fault",
+        x0=span[0],
+        x1=span[1],
+        layer="below",
+        line_width=0,
+        name="fault",
         fillcolor=style.faded("#999999", 0.13),
-    )  # fmt: skip
+    )
     _caption(figure, span[0], "no fault: nominal span", "left")
 
 
@@ -57,6 +65,14 @@ def _name(figure: go.Figure, found: list[FaultBite]) -> None:
 
 def _caption(figure: go.Figure, at_s: float, text: str, anchor: Any, place: int = 0) -> None:
     figure.add_annotation(
-        x=at_s, xref="x", y=1, yref="paper", yshift=4 + 14 * place, text=text, showarrow=False,
-        xanchor=anchor, yanchor="bottom", font=dict(size=11, color=style.FAULT_COLOUR),
-    )  # fmt: skip
+        x=at_s,
+        xref="x",
+        y=1,
+        yref="paper",
+        yshift=4 + 14 * place,
+        text=text,
+        showarrow=False,
+        xanchor=anchor,
+        yanchor="bottom",
+        font=dict(size=11, color=style.FAULT_COLOUR),
+    )

@@ -75,14 +75,26 @@ def finish(figure: go.Figure, title: str, unit: str, height: int, axis_px: int =
     figure.update_layout(
         template=TEMPLATE,
         title=dict(
-            text=title, subtitle=dict(text=unit, font=dict(size=12, color=FAINT)), x=0, xref="container",
-            xanchor="left", y=1, yref="container", yanchor="top", pad=dict(l=12, t=12), font=dict(size=16),
+            text=title,
+            subtitle=dict(text=unit, font=dict(size=12, color=FAINT)),
+            x=0,
+            xref="container",
+            xanchor="left",
+            y=1,
+            yref="container",
+            yanchor="top",
+            pad=dict(l=12, t=12),
+            font=dict(size=16),
         ),
         height=height,
         autosize=True,
         margin=dict(l=8, r=12, t=TOP_PX, b=40),
         legend=dict(
-            orientation="h", x=0, xanchor="left", yanchor="top", font=dict(size=12),
+            orientation="h",
+            x=0,
+            xanchor="left",
+            yanchor="top",
+            font=dict(size=12),
             y=-axis_px / max(height - TOP_PX - 100, 100),  # in heights of the plot itself
         ),
         hovermode="closest",
@@ -93,7 +105,9 @@ def finish(figure: go.Figure, title: str, unit: str, height: int, axis_px: int =
 def nothing(title: str, why: str) -> go.Figure:
     """A figure that says why there is nothing to see."""
     figure = go.Figure()
-    figure.add_annotation(text=why, x=0.5, y=0.5, xref="paper", yref="paper", showarrow=False, font=dict(color=FAINT))
+    figure.add_annotation(
+        text=why, x=0.5, y=0.5, xref="paper", yref="paper", showarrow=False, font=dict(color=FAINT)
+    )
     figure.update_xaxes(visible=False)
     figure.update_yaxes(visible=False)
     return finish(figure, title, "", 180)

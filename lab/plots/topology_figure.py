@@ -17,6 +17,7 @@ from lab.report.words import CUT_WORDS, harm_words, listed
 from lab.results import Run
 from lab.topology import Topology
 
+UNIT = "round-trip times, and what a fault added to a direction"
 TITLE = "Where the harm was, and who fell"
 Point = tuple[float, float]
 
@@ -35,7 +36,7 @@ def figure(run: Run) -> go.Figure:
     _legend(drawn)
     drawn.update_xaxes(visible=False, range=[-1.6, 1.6])
     drawn.update_yaxes(visible=False, range=[-1.35, 1.75])
-    return style.finish(drawn, TITLE, "round-trip times, and what a fault added to a direction", 500, axis_px=10)
+    return style.finish(drawn, TITLE, UNIT, 500, axis_px=10)
 
 
 def _places(regions: tuple[str, ...]) -> dict[str, Point]:
@@ -49,25 +50,37 @@ def _harm(run: Run) -> dict[str, dict[str, Any]]:
     return {link: harm for fault in partial.faults(run) for link, harm in fault.links.items()}
 
 
-def _edge(drawn: go.Figure, run: Run, topology: Topology, places: dict[str, Point], pair: tuple[str, ...]) -> None:
+def _edge(
+    drawn: go.Figure, run: Run, topology: Topology, places: dict[str, Point], pair: tuple[str, str]
+) -> None:
     (x0, y0), (x1, y1) = places[pair[0]], places[pair[1]]
     harm = _harm(run)
     ways = [f"{a}->{b}" for a, b in (pair, pair[::-1]) if f"{a}->{b}" in harm]
     drawn.add_trace(
         go.Scatter(
-            x=[x0, x1], y=[y0, y1], mode="lines", showlegend=False, hoverinfo="skip",
+            x=[x0, x1],
+            y=[y0, y1],
+            mode="lines",
+            showlegend=False,
+            hoverinfo="skip",
             line=dict(
-                color=style.FAULT_COLOUR if ways else style.FAINT, width=3.5 if ways else 1.5,
+                color=style.FAULT_COLOUR if ways else style.FAINT,
+                width=3.5 if ways else 1.5,
                 dash="dash" if ways else "solid",
             ),
         )
-    )  # fmt: skip
+    )
     lines = [f"{topology.rtt(*pair):g} ms RTT"]
     lines += [f"<b>{way.replace('->', '→')} {harm_words(harm[way])}</b>" for way in ways]
     drawn.add_annotation(
-        x=(x0 + x1) / 2, y=(y0 + y1) / 2, text="<br>".join(lines), showarrow=False, bgcolor=style.PAPER,
-        borderpad=2, font=dict(size=11, color=style.FAULT_COLOUR if ways else style.INK),
-    )  # fmt: skip
+        x=(x0 + x1) / 2,
+        y=(y0 + y1) / 2,
+        text="<br>".join(lines),
+        showarrow=False,
+        bgcolor=style.PAPER,
+        borderpad=2,
+        font=dict(size=11, color=style.FAULT_COLOUR if ways else style.INK),
+    )
 
 
 def _node(run: Run, topology: Topology, region: str, place: Point) -> go.Scatter:
@@ -80,27 +93,39 @@ def _node(run: Run, topology: Topology, region: str, place: Point) -> go.Scatter
         kinds = listed([CUT_WORDS[kind] for kind in blast.kinds.get(region, []) if kind in CUT_WORDS])
         what.append(f"<b>fell:<br>{kinds}</b>" if kinds else "<b>fell</b>")
     return go.Scatter(
-        x=[place[0]], y=[place[1]], mode="markers+text", showlegend=False, name=region,
+        x=[place[0]],
+        y=[place[1]],
+        mode="markers+text",
+        showlegend=False,
+        name=region,
         text=["<br>".join([f"<b>{region}</b> · {count} node{'s' * (count > 1)}", *what])],
-        textposition="top center" if place[1] > 0 else "bottom center", textfont=dict(size=12, color=style.INK),
+        textposition="top center" if place[1] > 0 else "bottom center",
+        textfont=dict(size=12, color=style.INK),
         marker=dict(
-            size=40 if named or fell else 32, color=style.faded(shade, 0.9) if not fell else style.PAPER,
+            size=40 if named or fell else 32,
+            color=style.faded(shade, 0.9) if not fell else style.PAPER,
             symbol="x" if named else "circle",
             line=dict(color=shade if fell else style.INK, width=7 if fell else 1.5),
         ),
         hovertemplate="%{text}<extra></extra>",
-    )  # fmt: skip
+    )
 
 
 def _legend(drawn: go.Figure) -> None:
     """Signs in words, since shapes alone are not self-evident."""
-    signs = [("x", style.FAINT, style.INK, "named by the fault"), ("circle", style.PAPER, style.FAINT, "blast radius: fell without being named"),
-             ("circle", style.FAINT, style.INK, "kept working")]  # fmt: skip
+    signs = [
+        ("x", style.FAINT, style.INK, "named by the fault"),
+        ("circle", style.PAPER, style.FAINT, "blast radius: fell without being named"),
+        ("circle", style.FAINT, style.INK, "kept working"),
+    ]
     for symbol, fill, edge, name in signs:
         width = 4 if fill == style.PAPER else 1
         drawn.add_trace(
             go.Scatter(
-                x=[None], y=[None], mode="markers", name=name,
+                x=[None],
+                y=[None],
+                mode="markers",
+                name=name,
                 marker=dict(symbol=symbol, size=13, color=fill, line=dict(color=edge, width=width)),
             )
-        )  # fmt: skip
+        )

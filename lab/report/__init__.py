@@ -15,5 +15,6 @@ from lab.report.table import rows
 from lab.report.terminal import text
 
 __all__ = [
-    "LogLine", "Page", "command", "headline", "html", "limits", "limits_html", "log_lines", "logs_html", "rows", "text",
+    "LogLine", "Page", "command", "headline", "html", "limits", "limits_html", "log_lines", "logs_html",
+    "rows", "text",
 ]  # fmt: skip

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from lab.measurements import Measurements
 from lab.report import partial
+from lab.report.table import CUTS
 from lab.report.words import CUT_LABELS, listed
 from lab.results import Run
-from lab.report.table import CUTS
 
 
 def limits(run: Run) -> list[str]:
@@ -29,7 +29,7 @@ def limits(run: Run) -> list[str]:
 
 
 def _broken(run: Run) -> list[str]:
-    ended = [] if run.judged else ["The run was never judged: nothing below was checked against its evidence."]
+    ended = [] if run.judged else ["The run was never judged: nothing was checked against its evidence."]
     said = [
         f"The run was disturbed ({name}): {text.rstrip('.')}."
         for name, text in partial.notes(run)
@@ -54,7 +54,7 @@ def _too_few(done: Measurements) -> list[str]:
             if cut not in found or found[cut].windows is None:
                 cuts.setdefault(CUT_LABELS[cut], []).append(region)
     return [
-        f"Too few operations to see an outage of {label} in {listed(regions)}: raise rate_per_s or the phases."
+        f"Too few operations to see an outage of {label} in {listed(regions)}: raise rate_per_s."
         for label, regions in cuts.items()
     ]
 
@@ -92,10 +92,10 @@ def _leaders(run: Run, done: Measurements) -> list[str]:
     asked = run.plan.get("leaders_in") or getattr(partial.experiment(run), "leaders_in", "")
     if not done.leaders or not asked:
         return []
-    return [f"Leaders stood as leaders_in={asked} asks; with leaders elsewhere the same fault can do more or less."]
+    return [f"Leaders stood as leaders_in={asked} asks; elsewhere, the same fault can do more or less."]
 
 
 def _runtime(run: Run) -> list[str]:
     if partial.runtime(run) != "process":
         return []
-    return ["Nodes ran as processes on loopback, not in containers: they shared CPU and page cache unbounded."]
+    return ["Nodes ran as processes on loopback, not in containers: they shared CPU and page cache."]

@@ -14,11 +14,21 @@ from lab.results import Run
 
 HURT_BELOW = 0.05  # as far below steady as DESIGN's definition of an outage
 HEAD = (
-    ("region", "l"), ("operation", "l"), ("timeline", "l"), ("steady", ""), ("fault", ""), ("recovery", ""),
-    ("outages<br>(longest)", ""), ("out after<br>fault", ""), ("longest<br>gap", ""),
-    ("p99<br>steady → fault", ""), ("recovered<br>after heal", ""), ("writes<br>lost", ""),
-    ("stale in fault<br>p50 / max", ""), ("errors", "l"),
-)  # fmt: skip
+    ("region", "l"),
+    ("operation", "l"),
+    ("timeline", "l"),
+    ("steady", ""),
+    ("fault", ""),
+    ("recovery", ""),
+    ("outages<br>(longest)", ""),
+    ("out after<br>fault", ""),
+    ("longest<br>gap", ""),
+    ("p99<br>steady → fault", ""),
+    ("recovered<br>after heal", ""),
+    ("writes<br>lost", ""),
+    ("stale in fault<br>p50 / max", ""),
+    ("errors", "l"),
+)
 WIDTH, HEIGHT = 120, 14
 
 
@@ -43,7 +53,8 @@ def collateral(run: Run) -> str:
         f"{region} ({', '.join(CUT_LABELS.get(kind, kind) for kind in radius.kinds.get(region, []))})"
         for region in radius.regions
     )
-    parts = [f"Blast radius: {fell or 'empty'}", f"collateral {radius.collateral_region_seconds:.1f} region-seconds"]
+    collateral_s = radius.collateral_region_seconds
+    parts = [f"Blast radius: {fell or 'empty'}", f"collateral {collateral_s:.1f} region-seconds"]
     if radius.second_wave:
         parts.append(f"second wave after the heal: {', '.join(radius.second_wave)}")
     ratio = done.amplification.ratio if done.amplification else None
@@ -128,15 +139,17 @@ def _timeline(run: Run, windows: Windows | None) -> str:
     span = partial.fault_span(run)
     shade = ""
     if span is not None:
-        shade = f"<rect x='{span[0] * scale:.1f}' width='{(span[1] - span[0]) * scale:.1f}' height='{HEIGHT}' fill='#D55E00' opacity='.22'/>"
+        place = f"x='{span[0] * scale:.1f}' width='{(span[1] - span[0]) * scale:.1f}' height='{HEIGHT}'"
+        shade = f"<rect {place} fill='#D55E00' opacity='.22'/>"
     step = windows.width_s * scale
     path = "".join(
         f"{'L' if i else 'M'}{(windows.begin_s * scale + i * step):.1f} {_y(v)}h{step:.1f}"
         for i, v in enumerate(windows.values)
     )
     return (
-        f"<svg width='{WIDTH}' height='{HEIGHT}' viewBox='0 0 {WIDTH} {HEIGHT}' role='img' aria-label='availability over time'>"
-        f"{shade}<path d='{path}' fill='none' stroke='currentColor' stroke-width='1.3'/></svg>"
+        f"<svg width='{WIDTH}' height='{HEIGHT}' viewBox='0 0 {WIDTH} {HEIGHT}' role='img' "
+        f"aria-label='availability over time'>{shade}"
+        f"<path d='{path}' fill='none' stroke='currentColor' stroke-width='1.3'/></svg>"
     )
 
 

@@ -7,28 +7,13 @@ from html import escape
 from lab.report import partial
 from lab.report.blind_spots import limits
 from lab.report.cells import table
+from lab.report.looks import STYLE
 from lab.report.repeat import command
 from lab.report.sentence import headline
 from lab.report.server_log import log_lines
 from lab.report.words import harm_words, milliseconds, seconds
 from lab.results import Run
 from lab.verdict import Verdict
-
-# Jupyter's own ink where there is any, else the page's; the three accents are mid-tones, of
-# contrast ≥ 4:1 on white and on near-black, since a notebook's theme can't be known here.
-STYLE = """
-.lab{color:var(--jp-ui-font-color1,inherit);font:13px/1.35 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif;max-width:1260px}
-.lab *{box-sizing:border-box}.lab h2{font-size:17px;line-height:1.35;margin:2px 0 6px;font-weight:600}
-.lab .badge{display:inline-block;border:2px solid currentColor;border-radius:4px;padding:0 7px;margin-right:8px;font-size:14px}
-.lab .valid{color:#0b8a63}.lab .invalid,.lab td.hurt{color:#d24a12}.lab .unknown{color:#9a7200}.lab .faint{opacity:.68}
-.lab .scroll{overflow-x:auto}.lab table{border-collapse:collapse;margin:4px 0 8px;font-size:12.5px;font-variant-numeric:tabular-nums;border:0}
-.lab th,.lab td{padding:1px 7px;text-align:right;border:0;background:none;white-space:nowrap;vertical-align:middle}
-.lab th{font-weight:600;opacity:.68;vertical-align:bottom;line-height:1.15}.lab th.l,.lab td.l{text-align:left}
-.lab tbody tr{background:none!important}.lab tr.first td{border-top:1px solid rgba(128,128,128,.4);font-weight:600}
-.lab tr.first td.plain{font-weight:400}.lab td.wrap{white-space:normal;max-width:210px;line-height:1.25;overflow-wrap:anywhere}
-.lab td.hurt{font-weight:600}.lab td svg{display:block}.lab p,.lab ul{margin:3px 0}.lab li{margin:1px 0}
-.lab code{font:12px ui-monospace,Menlo,Consolas,monospace;color:inherit;background:none;overflow-wrap:anywhere}
-"""
 
 
 class Page(str):
@@ -49,7 +34,8 @@ def logs_html(run: Run) -> Page:
     """The server log lines around the onset."""
     lines = log_lines(run)
     if not lines:
-        return _page("<p class='faint'>No telling server log lines from 2 s before to 12 s after the onset.</p>")
+        none = "No telling server log lines from 2 s before to 12 s after the onset."
+        return _page(f"<p class='faint'>{none}</p>")
     body = "".join(
         f"<tr><td>{line.second:.1f} s</td><td class='l'>{escape(line.node)}</td>"
         f"<td class='l wrap' style='max-width:none'><code>{escape(line.text)}</code></td></tr>"
@@ -90,11 +76,13 @@ def _bite(run: Run) -> str:
     shown = found[:3]
     lines = []
     for fault in shown:
-        word = "<b class='valid'>yes</b>" if fault.seen else f"<b class='unknown'>not seen</b> {escape('; '.join(fault.why))}"
+        unseen = f"<b class='unknown'>not seen</b> {escape('; '.join(fault.why))}"
+        word = "<b class='valid'>yes</b>" if fault.seen else unseen
         where = escape(f"{fault.fault} {', '.join(fault.targets)}".strip())
         links = "; ".join(_link(run, link) for link in list(fault.links)[:6])
         left = "never left" if fault.left_s is None else f"left {seconds(fault.left_s)}"
-        lines.append(f"{where} (entered {seconds(fault.entered_s)}, {left}): {word} <span class='faint'>{links}</span>")
+        when = f"entered {seconds(fault.entered_s)}, {left}"
+        lines.append(f"{where} ({when}): {word} <span class='faint'>{links}</span>")
     more = f" <span class='faint'>and {len(found) - 3} more</span>" if len(found) > 3 else ""
     return f"<p><b>Did the fault bite?</b> {'<br>'.join(lines)}{more}</p>"
 
@@ -119,9 +107,11 @@ def _why(judged: Verdict | None) -> str:
     for name, finding in judged.checkers.items():
         expected = "" if finding.as_expected else f" (expected {finding.expected})"
         why = f" <span class='faint'>{escape('; '.join(finding.why[:3]))}</span>" if finding.why else ""
-        parts.append(f"<b>{escape(name)}</b> <span class='{finding.verdict}'>{finding.verdict}</span>{expected}{why}")
+        word = f"<span class='{finding.verdict}'>{finding.verdict}</span>"
+        parts.append(f"<b>{escape(name)}</b> {word}{expected}{why}")
     return f"<p>{' · '.join(parts)}</p>"
 
 
 def _again(run: Run) -> str:
-    return f"<p><b>Again:</b> <code>{escape(command(run))}</code> <span class='faint'>{escape(str(run.path))}</span></p>"
+    where = f"<span class='faint'>{escape(str(run.path))}</span>"
+    return f"<p><b>Again:</b> <code>{escape(command(run))}</code> {where}</p>"

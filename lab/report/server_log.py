@@ -13,7 +13,7 @@ BEFORE_S, AFTER_S, MOST_LINES = 2.0, 12.0, 20
 TELLING = (
     re.compile(r"\[FTL\]|\[ERR\]|\bfatal\b|\bpanic\b|\berror\b", re.IGNORECASE),
     re.compile(r"leader|election|quorum|step.?down|slow (consumer|peer)|stalled|no heartbeat", re.IGNORECASE),
-    re.compile(r"\[WRN\]|route|gateway|leafnode|disconnect|reconnect|stale|timeout|suspect|dead", re.IGNORECASE),
+    re.compile(r"\[WRN\]|route|gateway|leafnode|connect|stale|timeout|suspect|dead", re.IGNORECASE),
 )
 
 

@@ -34,9 +34,11 @@ from lab.verdict import Finding, Verdict, conclude
 
 ZERO = 50 * NS_PER_S
 LINKS: dict[str, dict[str, Any]] = {
-    "sg->us": {"latency_ms": 1432.0}, "us->sg": {"latency_ms": 1980.0},
-    "sg->eu": {"latency_ms": 1025.0}, "eu->sg": {"latency_ms": 1601.0},
-}  # fmt: skip
+    "sg->us": {"latency_ms": 1432.0},
+    "us->sg": {"latency_ms": 1980.0},
+    "sg->eu": {"latency_ms": 1025.0},
+    "eu->sg": {"latency_ms": 1601.0},
+}
 # region -> kind -> availability in the fault
 IN_FAULT = {
     "us": {"put": 0.98, "get_own": 1.0, "get_others": 0.97, "watch": 0.0},
@@ -77,29 +79,61 @@ def measurements() -> Measurements:
         outages=_outages(),
         propagation=[_propagation(region) for region in IN_FAULT],
         blast_radius=BlastRadius(
-            regions=["us", "eu"], kinds={"us": ["watch"], "eu": ["put", "watch"]},
-            collateral_region_seconds=14.2, second_wave=[],
+            regions=["us", "eu"],
+            kinds={"us": ["watch"], "eu": ["put", "watch"]},
+            collateral_region_seconds=14.2,
+            second_wave=[],
         ),
-        recovery={r: Recovery(seconds=s, never=False, never_resumed=[]) for r, s in (("us", 0), ("eu", 0), ("sg", 3.4))},
+        recovery={
+            r: Recovery(seconds=s, never=False, never_resumed=[])
+            for r, s in (("us", 0), ("eu", 0), ("sg", 3.4))
+        },
         staleness={
             "us": {"steady": _stale(0.05, 0.1), "fault": _stale(0.1, 2.4)},
             "eu": {"steady": _stale(0.05, 0.1), "fault": _stale(None, None)},
         },
         amplification=Amplification(steady=9.5, fault=21.0, recovery=11.0, ratio=2.2),
-        durability=Durability(acknowledged=9321, lost=0, lost_by_region={"us": 0, "eu": 0, "sg": 0}, examples=[], unread=0),
-        errors={"us": {"timeout": 240}, "eu": {"timeout": 1700, "no responders": 31}, "sg": {"timeout": 2600}},
+        durability=Durability(
+            acknowledged=9321, lost=0, lost_by_region={"us": 0, "eu": 0, "sg": 0}, examples=[], unread=0
+        ),
+        errors={
+            "us": {"timeout": 240},
+            "eu": {"timeout": 1700, "no responders": 31},
+            "sg": {"timeout": 2600},
+        },
         links={link: _reading(link) for link in ("us->eu", "eu->us", *LINKS)},
-        faults=[FaultBite(fault="latency", index=0, entered_s=12.0, left_s=42.0, targets=["sg"], links=LINKS, seen=True, why=[])],
+        faults=[
+            FaultBite(
+                fault="latency",
+                index=0,
+                entered_s=12.0,
+                left_s=42.0,
+                targets=["sg"],
+                links=LINKS,
+                seen=True,
+                why=[],
+            )
+        ],
         leaders={
             "meta": LeaderLane(changes=[(-3.0, "us-1"), (30.0, ""), (33.5, "eu-2")], at_fault="us-1"),
             "kv_us": LeaderLane(changes=[(-3.0, "us-1")], at_fault="us-1"),
             "kv_eu": LeaderLane(changes=[(-3.0, "eu-1")], at_fault="eu-1"),
             "kv_sg": LeaderLane(changes=[(-3.0, "sg-1"), (20.0, "us-2")], at_fault="sg-1"),
         },
-        harness={r: Harness(loop_lag_p50_ms=0.4, loop_lag_p99_ms=3, loop_lag_max_ms=6, shed=0, in_flight_max=90, complete=True) for r in IN_FAULT},
+        harness={
+            r: Harness(
+                loop_lag_p50_ms=0.4,
+                loop_lag_p99_ms=3,
+                loop_lag_max_ms=6,
+                shed=0,
+                in_flight_max=90,
+                complete=True,
+            )
+            for r in IN_FAULT
+        },
         slept_s=0.0,
         routes_missing=[],
-    )  # fmt: skip
+    )
 
 
 def verdict(**words: Any) -> Verdict:
@@ -107,7 +141,9 @@ def verdict(**words: Any) -> Verdict:
     findings = {
         "evidence": Finding(verdict="valid"),
         "isolation": Finding(
-            verdict="invalid", expected="invalid", why=["isolation: us and eu fell though the fault named sg only"]
+            verdict="invalid",
+            expected="invalid",
+            why=["isolation: us and eu fell though the fault named sg only"],
         ),
         "durability": Finding(verdict="valid"),
     }
@@ -146,9 +182,18 @@ def events() -> list[AnyEvent]:
             FaultMark(at_ns=at(second), index=0, fault="latency", state=state, targets=["sg"], links=LINKS)
             for state, second in states
         ),
-        Operation(at_ns=at(1), region="us", home="us", operation="put", key="k1", started_ns=at(1), ended_ns=at(1.01), outcome="ok"),
+        Operation(
+            at_ns=at(1),
+            region="us",
+            home="us",
+            operation="put",
+            key="k1",
+            started_ns=at(1),
+            ended_ns=at(1.01),
+            outcome="ok",
+        ),
         Note(at_ns=at(2), name="backend", text="routes: 3 per peer"),
-    ]  # fmt: skip
+    ]
 
 
 def samples() -> list[Sample]:
@@ -180,9 +225,15 @@ def _cut(region: str, kind: str, in_fault: float | None) -> CutAvailability:
     gap = 29.5 if in_fault < 0.1 else 1.1
     windows = Windows(begin_s=0.0, width_s=width, values=values, due=[40 * width] * len(values))
     return CutAvailability(
-        steady=1.0, fault=in_fault, recovery=0.9 if region == "sg" else 1.0, due=2480, ok=1800, late=12,
-        longest_gap_s=gap, windows=windows,
-    )  # fmt: skip
+        steady=1.0,
+        fault=in_fault,
+        recovery=0.9 if region == "sg" else 1.0,
+        due=2480,
+        ok=1800,
+        late=12,
+        longest_gap_s=gap,
+        windows=windows,
+    )
 
 
 def _latency(region: str) -> dict[str, dict[str, Percentiles]]:
@@ -190,9 +241,14 @@ def _latency(region: str) -> dict[str, dict[str, Percentiles]]:
     base = {"overall": 4.0, "put": 80.0, "get_own": 0.9, "get_others": 1.1, "watch": 90.0}
     phases = {"steady": 1.0, "fault": slow, "recovery": 1.4}
     return {
-        cut: {phase: Percentiles(count=900, p50_ms=low * by, p90_ms=low * by * 1.5, p99_ms=low * by * 4, max_ms=low * by * 6) for phase, by in phases.items()}
+        cut: {
+            phase: Percentiles(
+                count=900, p50_ms=low * by, p90_ms=low * by * 1.5, p99_ms=low * by * 4, max_ms=low * by * 6
+            )
+            for phase, by in phases.items()
+        }
         for cut, low in base.items()
-    }  # fmt: skip
+    }
 
 
 def _outages() -> list[Outage]:
@@ -202,15 +258,25 @@ def _outages() -> list[Outage]:
             if value is not None and value < 0.9:
                 end = 45.4 if region == "sg" else 42.0
                 found.append(
-                    Outage(region=region, cut=kind, kind="availability", onset_s=ONSETS[region], end_s=end,
-                           ongoing=False, depth=1.0 - value, lost_operations=1160)
-                )  # fmt: skip
+                    Outage(
+                        region=region,
+                        cut=kind,
+                        kind="availability",
+                        onset_s=ONSETS[region],
+                        end_s=end,
+                        ongoing=False,
+                        depth=1.0 - value,
+                        lost_operations=1160,
+                    )
+                )
     return found
 
 
 def _propagation(region: str) -> Propagation:
     delay = ONSETS[region] - 12.0
-    by_kind = {kind: delay if value is not None and value < 0.9 else None for kind, value in IN_FAULT[region].items()}
+    by_kind = {
+        kind: delay if value is not None and value < 0.9 else None for kind, value in IN_FAULT[region].items()
+    }
     return Propagation(fault=0, region=region, named=region == "sg", delay_s=delay, by_kind=by_kind)
 
 
@@ -222,6 +288,9 @@ def _reading(link: str) -> LinkReading:
     expected = {"us": 40.0, "eu": 40.0}[link[:2]] if "sg" not in link else 90.0
     added = LINKS.get(link, {}).get("latency_ms", 0.0)
     return LinkReading(
-        expected_ms=expected, attested_ms=expected + 0.6, fault_ms=expected + added + 1.1,
-        silent_in_fault=0, answered_in_fault=12,
-    )  # fmt: skip
+        expected_ms=expected,
+        attested_ms=expected + 0.6,
+        fault_ms=expected + added + 1.1,
+        silent_in_fault=0,
+        answered_in_fault=12,
+    )
