@@ -25,7 +25,7 @@ class Books:
         self.in_force: list[str] = []
         self.connections: dict[tuple[str, str], int] = {}
         self.healed_ns = 0
-        self.attested: defaultdict[str, list[float]] = defaultdict(lambda: [float("inf")])
+        self.attested: defaultdict[str, list[float]] = defaultdict(list)
         self._asleep_s = asleep_s()
         self._events = Recorder(directory / "events-run.jsonl")
         self._samples = Recorder(directory / "samples.jsonl")
@@ -39,9 +39,7 @@ class Books:
         self._samples.append(sample)
 
     def progress(self, what: str, **details: Any) -> None:
-        """One line of progress.jsonl, for whoever watches; also brings the other files to disk."""
-        for recorder in (self._events, self._samples):
-            recorder.flush()
+        """One line of progress.jsonl, for whoever watches; also when the books are closed."""
         with (self._directory / "progress.jsonl").open("a", encoding="utf-8") as out:
             out.write(json.dumps({"at_ns": now_ns(), "what": what, **details}) + "\n")
 
@@ -49,7 +47,9 @@ class Books:
         self.progress("phase", phase=name, left_s=left_s)
 
     def heard(self, region: str, message: Mapping[str, Any]) -> None:
-        """A worker's tally of one second."""
+        """A worker's tally of one second; a good moment to bring the other files to disk too."""
+        self._events.flush()
+        self._samples.flush()
         self.progress(
             "second",
             region=region,

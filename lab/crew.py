@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from lab.errors import RunBroken
-from lab.worker import Task, Worker
+from lab.task import Task
+from lab.worker import Worker
 
 Heard = Callable[[str, Mapping[str, Any]], None]
 
@@ -64,7 +65,9 @@ class ProcessHand:
                 return
             self._heard(self._task.region, message)
         code = await process.wait()
-        raise RunBroken(f"the worker of {self._task.region} ended with code {code} during {command}; see {self._log.name}.")
+        raise RunBroken(
+            f"the worker of {self._task.region} ended with code {code} during {command}; see {self._log.name}."
+        )
 
     async def close(self) -> None:
         if self._process is None:

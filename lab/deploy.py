@@ -24,9 +24,7 @@ async def deployed(plan: Plan, runtime: Runtime, network: Network) -> AsyncItera
         await network.open(plan.topology, addresses)
         for spec in plan.backend.nodes(plan.topology, addresses):
             await runtime.start(spec)
-        deployment = Deployment(
-            plan.topology, addresses, runtime, network, plan.backend, plan.workload, plan.seed
-        )
+        deployment = Deployment(plan.topology, addresses, runtime, network, plan.backend, plan.workload, plan.seed)
         await plan.backend.ready(deployment)
         yield deployment
     finally:

@@ -86,7 +86,7 @@ class History:
         """The rows of one kind of event, with that kind's own columns, by time."""
         columns = [name for name in _columns(kind) if name != "event"]
         tag = str(kind.__struct_config__.tag)
-        return self.rows.filter(pl.col("event") == tag).select(columns).sort("at_ns")
+        return self.rows.filter(pl.col("event") == tag).select(columns).sort("at_ns", maintain_order=True)
 
     @cached_property
     def phases(self) -> dict[str, Span]:

@@ -41,8 +41,8 @@ PATIENCE_S = 1.0
 
 @dataclass(frozen=True)
 class Settings:
-    """bug: loses_writes acknowledges some writes and drops them; stale_reads never applies what
-    other regions wrote; spreads makes a write wait for every region; never_resumes lets watches
+    """bug: loses_writes acknowledges some writes and drops them; stale_reads shows other
+    regions' keys for ever as they first were; spreads makes a write wait for every region; never_resumes lets watches
     die with the first cut."""
 
     bug: Literal["none", "loses_writes", "stale_reads", "spreads", "never_resumes"] = "none"
@@ -55,33 +55,31 @@ class World:
     topology: Topology
     bug: str = "none"
     tables: dict[str, dict[tuple[str, str], Entry]] = field(default_factory=lambda: defaultdict(dict))
-    watchers: dict[str, list[tuple[str, str, asyncio.Queue[Entry]]]] = field(
-        default_factory=lambda: defaultdict(list)
-    )
+    watchers: dict[str, list[tuple[str, str, asyncio.Queue[Entry]]]] = field(default_factory=lambda: defaultdict(list))
     harms: dict[Link, list[Impairment]] = field(default_factory=lambda: defaultdict(list))
     sequence: Any = field(default_factory=lambda: count(1))
     deliveries: set[asyncio.Task[None]] = field(default_factory=set)
     messages: int = 0
     cut_once: bool = False
+    healed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def cut(self, link: Link) -> bool:
         return any(isinstance(harm, Cut) for harm in self.harms[link])
 
     def delay_ms(self, link: Link) -> float:
-        return self.topology.one_way_ms(link) + sum(
-            harm.ms for harm in self.harms[link] if isinstance(harm, Latency)
-        )
+        return self.topology.one_way_ms(link) + sum(harm.ms for harm in self.harms[link] if isinstance(harm, Latency))
 
     async def cross(self, link: Link) -> None:
         """Take the way over a link; wait while it is cut."""
         while self.cut(link):
-            await asyncio.sleep(0.01)
+            await self.healed.wait()
         await asyncio.sleep(self.delay_ms(link) / 1000)
 
     def apply(self, region: str, bucket: str, entry: Entry) -> None:
         present = self.tables[region].get((bucket, entry.key))
         if present is None or present.revision < entry.revision:
-            self.tables[region][(bucket, entry.key)] = entry
+            if self.bug != "stale_reads" or present is None or region == bucket:
+                self.tables[region][(bucket, entry.key)] = entry
             if self.bug == "never_resumes" and self.cut_once:
                 return
             for watched, pattern, queue in self.watchers[region]:
@@ -92,8 +90,7 @@ class World:
         async def deliver() -> None:
             self.messages += 1
             await self.cross(link)
-            if self.bug != "stale_reads" or "~" not in entry.value or entry.value.split(".")[1][:1] == "p":
-                self.apply(link.target, bucket, entry)
+            self.apply(link.target, bucket, entry)
 
         task = asyncio.create_task(deliver())
         self.deliveries.add(task)
@@ -148,15 +145,15 @@ class MemoryNetwork:
         self._world = WORLDS[addresses.toxiproxy]
 
     @asynccontextmanager
-    async def harm(
-        self, link: Link, impairment: Impairment, *, close_after: bool | None = None
-    ) -> AsyncIterator[None]:
+    async def harm(self, link: Link, impairment: Impairment, *, close_after: bool | None = None) -> AsyncIterator[None]:
         self._world.harms[link].append(impairment)
         self._world.cut_once |= isinstance(impairment, Cut)
         try:
             yield
         finally:
             self._world.harms[link].remove(impairment)
+            self._world.healed.set()
+            self._world.healed = asyncio.Event()
 
     def witness(self, link: Link, record: Callable[[Event], None]) -> MemoryWitness:
         return MemoryWitness(self._world, link, record)
@@ -219,9 +216,7 @@ class MemoryBackend:
     async def sample(self, deployment: Deployment) -> list[Sample]:
         world = WORLDS[deployment.addresses.toxiproxy]
         region = next(iter(deployment.topology.regions))
-        return [
-            Sample(at_ns=now_ns(), node="memory", region=region, name="messages_total", number=world.messages)
-        ]
+        return [Sample(at_ns=now_ns(), node="memory", region=region, name="messages_total", number=world.messages)]
 
     async def quiet(self, deployment: Deployment) -> bool:
         return not WORLDS[deployment.addresses.toxiproxy].deliveries
@@ -283,9 +278,7 @@ class MemoryClient:
             with contextlib.suppress(ValueError):
                 self._world.watchers[self._region].remove(watching)
 
-    async def _entries(
-        self, bucket: str, pattern: str, queue: asyncio.Queue[Entry]
-    ) -> AsyncIterator[Entry | None]:
+    async def _entries(self, bucket: str, pattern: str, queue: asyncio.Queue[Entry]) -> AsyncIterator[Entry | None]:
         await asyncio.sleep(0.001)
         for (held, key), entry in list(self._world.tables[self._region].items()):
             if held == bucket and _matches(key, pattern):

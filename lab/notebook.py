@@ -119,9 +119,7 @@ def _read(notebook: Path) -> Any:
     try:
         return nbformat.read(notebook, as_version=4)
     except (OSError, ValueError, nbformat.ValidationError) as error:
-        raise Refused(
-            f"{notebook} can't be read as a notebook: {error}; give a path to an .ipynb file."
-        ) from None
+        raise Refused(f"{notebook} can't be read as a notebook: {error}; give a path to an .ipynb file.") from None
 
 
 def _literal(path: Path) -> str:

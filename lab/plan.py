@@ -192,9 +192,7 @@ def runtime_of(plan: Plan, run_files: RunFiles) -> Runtime:
     return runtime
 
 
-def binaries_of(
-    plan: Plan, say: Callable[[str], None] = lambda _: None
-) -> list[tuple[str, binaries.Binary]]:
+def binaries_of(plan: Plan, say: Callable[[str], None] = lambda _: None) -> list[tuple[str, binaries.Binary]]:
     """(version as asked for, binary) of every program the plan needs. Raises BinaryMissing."""
     if plan.runtime == "memory":
         return []
@@ -222,6 +220,26 @@ def checker(name: str) -> Callable[..., Any]:
 def workload_factory(experiment: Experiment) -> str:
     """`module:Class` of the experiment's workload, for worker processes."""
     return WORKLOADS[experiment.workload.kind]
+
+
+def inventory() -> list[tuple[str, str, str]]:
+    """(what, name, one sentence) of everything that can be named."""
+    rows: list[tuple[str, str, str]] = []
+    for path in sorted((home() / "experiments").glob("*.yaml")):
+        rows.append(("experiment", path.stem, files.load(path, Experiment).question))
+    for path in sorted((home() / "topologies").glob("*.yaml")):
+        rows.append(("topology", path.stem, files.load(path, Topology).about))
+    for what, registry in (
+        ("backend", BACKENDS),
+        ("fault", FAULTS),
+        ("workload", WORKLOADS),
+        ("checker", CHECKERS),
+    ):
+        for name, target in registry.items():
+            if name != "memory":
+                about = (_load(target).__doc__ or import_module(target.partition(":")[0]).__doc__ or "").strip()
+                rows.append((what, name, about.partition("\n")[0]))
+    return rows
 
 
 def _assemble(experiment: Experiment, topology: Topology, arm: Arm, runtime: str, seed: int) -> Plan:
@@ -252,9 +270,7 @@ def _fault(index: int, planned: FaultPlan, topology: Topology, arm: Arm, runtime
     fault: Fault = files.validated(_part("fault", planned.kind, FAULTS), planned.settings, where)
     context = FaultContext(topology, runtime, arm.backend, seeded(seed, "fault", index))
     fault.check(context)
-    return PlannedFault(
-        planned.kind, fault, planned.settings, fault.impairments(context), planned.at_s, planned.for_s
-    )
+    return PlannedFault(planned.kind, fault, planned.settings, fault.impairments(context), planned.at_s, planned.for_s)
 
 
 def _check_leaders(plan: Plan) -> None:

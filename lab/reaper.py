@@ -60,6 +60,18 @@ def reap(directory: Path, spare: int = 0) -> int:
     return len(killed)
 
 
+def clean() -> int:
+    """Reap every run whose runner is gone; how many processes were ended."""
+    living: set[str] = set()
+    runs: set[str] = set()
+    for process, run in marked():
+        runs.add(run)
+        with contextlib.suppress(psutil.Error):
+            if "lab.runner" in process.cmdline():
+                living.add(run)
+    return sum(reap(Path(run)) for run in runs - living)
+
+
 def main() -> None:
     directory, runner = Path(sys.argv[1]), int(sys.argv[2])
     sys.stdin.buffer.read()  # returns when the runner is gone

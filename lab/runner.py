@@ -13,35 +13,29 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import AsyncIterator, Coroutine, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Coroutine
 from pathlib import Path
-from statistics import median
 from typing import Any
 
-from lab import environment, judge, plan, reaper
+from lab import environment, judge, observe, plan, reaper
 from lab.books import Books
 from lab.clock import NS_PER_S, now_ns, sleep_until
 from lab.crew import Crew, Hand, ProcessHand, TaskHand
 from lab.deploy import deployed
-from lab.errors import EXIT_UNKNOWN, LabError, RunBroken
+from lab.errors import EXIT_UNKNOWN, LabError
 from lab.events import Connections, Note, Phase
 from lab.nemesis import Nemesis
 from lab.plan import Plan
 from lab.protocols import (
-    TOXIPROXY,
     ComparesReplicas,
     CountsConnections,
     Deployment,
     PlacesLeaders,
     ReadsLogs,
     RunFiles,
-    Witness,
 )
-from lab.worker import Task
+from lab.task import Task
 
-ATTEST_READINGS, ATTEST_WITHIN_MS, ATTEST_WITHIN = 5, 5.0, 0.05
-WITNESS_EVERY_S, SAMPLE_EVERY_S, GUARD_EVERY_S = 1.0, 0.5, 0.5
 LEAD_IN_S = 0.5  # from the order to begin to the first operation, so that all workers have heard it
 QUIET_WITHIN_S = 10.0
 ROUTES_WITHIN_S = 30.0  # after the heal
@@ -53,7 +47,7 @@ async def conduct(this: Plan, directory: Path, books: Books) -> None:
     books.phase("deploy", this.expected_s)
     async with deployed(this, runtime, plan.network_of(this)) as deployment:
         try:
-            async with _crew(this, deployment, directory, books) as crew, _observed(deployment, books):
+            async with _crew(this, deployment, directory, books) as crew, observe.observed(deployment, books):
                 books.phase("prepare")
                 await crew.all("prepare")
                 await _place_leaders(this, deployment)
@@ -73,7 +67,12 @@ async def _load(this: Plan, deployment: Deployment, crew: Crew, books: Books) ->
     settle_ns = recovery_ns + int(phases.recovery_s * NS_PER_S)
     nemesis = Nemesis(deployment, books.record)
     books.in_force = nemesis.in_force
-    for name, at_ns in (("steady", steady_ns), ("fault", fault_ns), ("recovery", recovery_ns), ("settle", settle_ns)):
+    for name, at_ns in (
+        ("steady", steady_ns),
+        ("fault", fault_ns),
+        ("recovery", recovery_ns),
+        ("settle", settle_ns),
+    ):
         books.record(Phase(at_ns=at_ns, phase=name))
 
     async def announce() -> None:
@@ -96,7 +95,7 @@ async def _load(this: Plan, deployment: Deployment, crew: Crew, books: Books) ->
         group.create_task(harm())
         group.create_task(crew.all("load", start_at_ns=steady_ns))
         # the group would wait for the guard, which never ends; it ends when the load is over
-        group.create_task(_until(settle_ns, _guard(deployment, books)))
+        group.create_task(_until(settle_ns, observe.guard(deployment, books)))
 
 
 async def _settle(deployment: Deployment, crew: Crew, books: Books) -> None:
@@ -116,20 +115,6 @@ async def _settle(deployment: Deployment, crew: Crew, books: Books) -> None:
 
 
 # -- steps ----------------------------------------------------------------------------------------
-
-
-async def _attested(deployment: Deployment, books: Books, witnesses: Sequence[Witness]) -> None:
-    """Read every link a few times; raises RunBroken when one is not as slow as the topology says."""
-    books.phase("attest")
-    for _ in range(ATTEST_READINGS):
-        await asyncio.gather(*(witness.probe("attest") for witness in witnesses))
-    for link in deployment.topology.links:
-        expected_ms, read_ms = deployment.topology.one_way_ms(link), median(books.attested[str(link)])
-        if abs(read_ms - expected_ms) > max(ATTEST_WITHIN_MS, ATTEST_WITHIN * expected_ms):
-            raise RunBroken(
-                f"link {link} takes {read_ms:.1f} ms one way, the topology says {expected_ms:.1f} ms; "
-                "is the machine overloaded? Nothing was harmed yet."
-            )
 
 
 async def _place_leaders(this: Plan, deployment: Deployment) -> None:
@@ -176,51 +161,6 @@ def _keep_logs(deployment: Deployment, books: Books) -> None:
                 books.sample(sample)
 
 
-# -- in the background ----------------------------------------------------------------------------
-
-
-@asynccontextmanager
-async def _observed(deployment: Deployment, books: Books) -> AsyncIterator[None]:
-    """Witnesses attest every link, then read it every second; the backend is sampled at 2 Hz."""
-    witnesses = [deployment.network.witness(link, books.record) for link in deployment.topology.links]
-
-    async def read(index: int) -> None:
-        while True:
-            began_ns = now_ns()
-            await witnesses[index].probe("run")
-            await sleep_until(began_ns + int(WITNESS_EVERY_S * NS_PER_S))
-
-    async def sample() -> None:
-        while True:
-            began_ns = now_ns()
-            for one in await deployment.backend.sample(deployment):
-                books.sample(one)
-            await sleep_until(began_ns + int(SAMPLE_EVERY_S * NS_PER_S))
-
-    await _attested(deployment, books, witnesses)
-    tasks = [asyncio.create_task(sample()), *(asyncio.create_task(read(i)) for i in range(len(witnesses)))]
-    try:
-        yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await asyncio.gather(*(witness.close() for witness in witnesses), return_exceptions=True)
-
-
-async def _guard(deployment: Deployment, books: Books) -> None:
-    """Toxiproxy dead: the run is broken. A node dead that nobody harmed: a fact for the report."""
-    told: set[str] = set()
-    while True:
-        for name in set(await deployment.runtime.dead()) - told:
-            last = "; ".join(deployment.runtime.logs(name)[-2:]) or "nothing"
-            if name == TOXIPROXY:
-                raise RunBroken(f"Toxiproxy died in mid-run; its last words: {last}.")
-            told.add(name)
-            books.record(Note(at_ns=now_ns(), name="backend", text=f"node {name} died; its last words: {last}"))
-        await asyncio.sleep(GUARD_EVERY_S)
-
-
 async def _until(at_ns: int, forever: Coroutine[Any, Any, None]) -> None:
     """Run something that never ends until an instant; its own errors come through."""
     task = asyncio.create_task(forever)
@@ -246,9 +186,7 @@ def _crew(this: Plan, deployment: Deployment, directory: Path, books: Books) -> 
             events=str(directory / f"events-{region}.jsonl"),
         )
         log = directory / "logs" / f"worker-{region}.log"
-        hands.append(
-            TaskHand(task, books.heard) if this.runtime == "memory" else ProcessHand(task, books.heard, log)
-        )
+        hands.append(TaskHand(task, books.heard) if this.runtime == "memory" else ProcessHand(task, books.heard, log))
     return Crew(hands)
 
 

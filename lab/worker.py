@@ -18,7 +18,6 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,8 @@ from typing import Any
 from lab.clock import NS_PER_MS, NS_PER_S, now_ns, sleep_until
 from lab.errors import OperationError, OperationFailed
 from lab.events import LoopLag, Operation, Recorder, Visible, WorkerMark
-from lab.protocols import Client, ClientSpec, Due, Result, Workload
+from lab.protocols import Client, Due, Result, Workload
+from lab.task import Tally, Task, task_of
 
 IN_FLIGHT_MAX = 800
 LATE_S = 10.0  # how long a late completion is awaited before it is `info`
@@ -34,27 +34,6 @@ LAG_STEP_S, LAG_REPORT_NS = 0.01, 100 * NS_PER_MS
 PRELOAD_AT_ONCE, SETTLE_AT_ONCE, SETTLE_TRIES = 20, 50, 3
 
 Say = Callable[[Mapping[str, Any]], None]
-
-
-@dataclass(frozen=True)
-class Task:
-    """What one worker is to do. `workload`: (`module:Class`, settings)."""
-
-    region: str
-    regions: list[str]
-    seed: int
-    load_s: float
-    client: ClientSpec
-    workload: tuple[str, dict[str, Any]]
-    events: str
-
-
-@dataclass
-class Tally:
-    """Operations due and ok in time, per second since the start: the live picture, no measure."""
-
-    due: Counter[int] = field(default_factory=Counter)
-    ok: Counter[int] = field(default_factory=Counter)
 
 
 class Worker:
@@ -105,9 +84,7 @@ class Worker:
         if running:
             await asyncio.wait(running)
         reporter.cancel()
-        self._recorder.append(
-            WorkerMark(at_ns=now_ns(), region=task.region, state="done", in_flight_max=self._most)
-        )
+        self._recorder.append(WorkerMark(at_ns=now_ns(), region=task.region, state="done", in_flight_max=self._most))
         self._recorder.flush()
 
     async def settle(self) -> None:
@@ -231,9 +208,7 @@ class Worker:
             woke_ns = now_ns()
             worst_ns = max(worst_ns, woke_ns - wanted_ns)
             if woke_ns - since_ns >= LAG_REPORT_NS:
-                self._recorder.append(
-                    LoopLag(at_ns=woke_ns, region=self._task.region, lag_ms=worst_ns / NS_PER_MS)
-                )
+                self._recorder.append(LoopLag(at_ns=woke_ns, region=self._task.region, lag_ms=worst_ns / NS_PER_MS))
                 worst_ns, since_ns = 0, woke_ns
 
     async def _report(self, start_at_ns: int) -> None:
@@ -242,7 +217,12 @@ class Worker:
             await sleep_until(start_at_ns + int((second + 1 + self._workload.deadline_s) * NS_PER_S))
             self._recorder.flush()
             self._say(
-                {"said": "second", "second": second, "due": self._tally.due[second], "ok": self._tally.ok[second]}
+                {
+                    "said": "second",
+                    "second": second,
+                    "due": self._tally.due[second],
+                    "ok": self._tally.ok[second],
+                }
             )
 
     def _new_client(self) -> Client:
@@ -295,13 +275,6 @@ async def _unless_orphaned(step: Awaitable[None], commands: asyncio.StreamReader
             return False
     work.result()
     return True
-
-
-def task_of(data: Mapping[str, Any]) -> Task:
-    """A task as JSON data → a task."""
-    factory, settings = data["workload"]
-    client = ClientSpec(**{**data["client"], "servers": tuple(data["client"]["servers"])})
-    return Task(**{**data, "client": client, "workload": (factory, settings)})
 
 
 async def _main() -> None:

@@ -222,10 +222,11 @@ class Made:
         asleep: tuple[float, float] = (0, 0),
     ) -> Made:
         """A lag line every 100 ms, none within `asleep`."""
+        ticks = [
+            tick / 10 for tick in range(round(self.load_s * 10)) if not asleep[0] < tick / 10 < asleep[1]
+        ]
         for region in regions or self.topology.regions:
-            for tick in range(round(self.load_s * 10)):
-                if not asleep[0] < tick / 10 < asleep[1]:
-                    self.events.append(LoopLag(at_ns=at(tick / 10), region=region, lag_ms=lag_ms))
+            self.events += [LoopLag(at_ns=at(second), region=region, lag_ms=lag_ms) for second in ticks]
         return self
 
     def workers(self, *done: str) -> Made:
@@ -238,11 +239,9 @@ class Made:
         self, link: str, second: float, delay_ms: float, answer: str = "ok", stage: str = "run"
     ) -> Made:
         source, _, target = link.partition("->")
-        self.events.append(
-            WitnessReading(
-                at_ns=at(second), source=source, target=target, answer=answer, delay_ms=delay_ms, stage=stage
-            )
-        )
+        ends = {"source": source, "target": target}
+        reading = WitnessReading(at_ns=at(second), **ends, answer=answer, delay_ms=delay_ms, stage=stage)
+        self.events.append(reading)
         return self
 
     def attest(self, extra_ms: float = 0.5) -> Made:

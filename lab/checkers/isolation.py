@@ -22,7 +22,7 @@ def check(history: History, measurements: Measurements, experiment: Experiment) 
             why=["the blast radius could not be measured: no fault phase, or too few operations in steady"],
         )
     if not blast.regions:
-        return Finding(verdict="valid", why=[f"no region was out {_other_than(history)}"])
+        return Finding(verdict="valid", why=[_kept(history)])
     return Finding(verdict="invalid", why=[_broken(history, measurements, blast)])
 
 
@@ -30,17 +30,19 @@ def _named(history: History) -> list[str]:
     return sorted({region for harm in harms(history) for region in harm.targets})
 
 
-def _other_than(history: History) -> str:
+def _cause(history: History) -> str:
     named = _named(history)
-    return f"but what the fault named: {listed(named)}" if named else "although all were watched"
+    if named:
+        return f"the fault named only {listed(named)}"
+    return "the fault named no region" if history.faults else "there was no fault"
+
+
+def _kept(history: History) -> str:
+    others = [region for region in history.topology.regions if region not in _named(history)]
+    return f"no outage in {listed(others)}; {_cause(history)}"
 
 
 def _broken(history: History, measurements: Measurements, blast: BlastRadius) -> str:
-    named = _named(history)
-    if named:
-        although = f"although the fault named only {listed(named)}"
-    else:
-        although = "although a fault named no region" if history.faults else "although there was no fault"
     first: dict[tuple[str, str], Outage] = {}
     for outage in unexcused(history, measurements.outages, KINDS):
         first.setdefault((outage.region, outage.cut), outage)
@@ -49,7 +51,7 @@ def _broken(history: History, measurements: Measurements, blast: BlastRadius) ->
         f"{region} {', '.join(_story(first[region, kind], since_s) for kind in kinds)}"
         for region, kinds in blast.kinds.items()
     ]
-    return f"{were(blast.regions)} out {although}: {'; '.join(stories)}"
+    return f"{were(blast.regions)} out although {_cause(history)}: {'; '.join(stories)}"
 
 
 def _story(outage: Outage, since_s: float) -> str:

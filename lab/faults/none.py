@@ -25,7 +25,5 @@ class NoFault:
         return {}
 
     @asynccontextmanager
-    async def apply(
-        self, deployment: Deployment, impairments: Mapping[Link, Impairment]
-    ) -> AsyncIterator[None]:
+    async def apply(self, deployment: Deployment, impairments: Mapping[Link, Impairment]) -> AsyncIterator[None]:
         yield

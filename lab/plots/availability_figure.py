@@ -26,9 +26,7 @@ def figure(run: Run) -> go.Figure:
         return style.nothing(TITLE, "no availability was measured in this run")
     regions = [region for region in partial.regions(run) if region in done.availability]
     heights = [ROW_PX] * len(regions) + ([LANE_PX * (len(done.leaders) + 1)] if done.leaders else [])
-    drawn = make_subplots(
-        rows=len(heights), shared_xaxes=True, vertical_spacing=18 / sum(heights), row_heights=heights
-    )
+    drawn = make_subplots(rows=len(heights), shared_xaxes=True, vertical_spacing=18 / sum(heights), row_heights=heights)
     for row, region in enumerate(regions, start=1):
         _region(drawn, run, region, row)
     if done.leaders:
@@ -78,7 +76,7 @@ def _line(region: str, cut: str, windows: Windows, shade: str, first: bool) -> g
         line=dict(color=shade if overall else ink, dash=dash, width=width, shape="hv"),
         fill="tozeroy" if overall else None,
         fillcolor=style.faded(shade, 0.18) if overall else None,
-        hovertemplate=f"{region}, {label}: %{{y:.1%}} in {windows.width_s} s from %{{x:.0f}} s<extra></extra>",
+        hovertemplate=f"{region}, {label}: %{{y:.1%}} in {windows.width_s} s from %{{x:.0f}}<extra></extra>",
     )
 
 
@@ -97,9 +95,7 @@ def _onsets(found: list[Outage], first: bool) -> go.Scatter:
         legendgroup="onset",
         showlegend=first,
         text=["<br>".join(lines) for lines in by_instant.values()],
-        marker=dict(
-            symbol="triangle-down", size=11, color=style.FAULT_COLOUR, line=dict(color=style.INK, width=1)
-        ),
+        marker=dict(symbol="triangle-down", size=11, color=style.FAULT_COLOUR, line=dict(color=style.INK, width=1)),
         hovertemplate="%{x:.1f} s<br>%{text}<extra></extra>",
     )
 

@@ -5,6 +5,8 @@ Question it answers: for whom did what become slow, even where it stayed availab
 
 from __future__ import annotations
 
+from math import ceil, floor, log10
+
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
@@ -37,11 +39,18 @@ def figure(run: Run) -> go.Figure:
         _panel(drawn, partial.regions(run), _places(done, regions, cut), row)
         label = style.CUTS[cut][0].replace(" ", "<br>", 1)
         drawn.update_yaxes(type="log", title=dict(text=label, standoff=6, font=dict(size=12)), row=row, col=1)
-    # no "2, 5" between decades, and a decade is written out: 0.1, 1, 10, 100, 1,000 ms
-    drawn.update_yaxes(dtick=1, tickformat=",~r", minor=dict(showgrid=False), nticks=6)
+    # one range for all panels, so that they compare; a label per decade, written out
+    drawn.update_yaxes(range=_decades(done, regions, panels), dtick=1, tickformat=",~r")
     # upright labels stay legible at 420 px; turned ones would reach into the legend
     drawn.update_xaxes(tickangle=0, tickfont=dict(size=11))
     return style.finish(drawn, TITLE, "ms from the intended start", PANEL_PX * len(panels) + 190, axis_px=48)
+
+
+def _decades(done: Measurements, regions: list[str], panels: list[str]) -> list[int]:
+    """The powers of ten that hold every percentile shown."""
+    places = [found for cut in panels for _, _, found in _places(done, regions, cut)]
+    values = [ms for found in places for ms in (found.p50_ms, found.p99_ms) if ms]
+    return [floor(log10(min(values, default=1))), ceil(log10(max(values, default=1000)))]
 
 
 def _places(done: Measurements, regions: list[str], cut: str) -> list[Place]:

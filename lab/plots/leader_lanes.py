@@ -78,9 +78,7 @@ def _bars(regions: tuple[str, ...], region: str, own: list[Stretch], whole: floa
         marker=dict(
             color=style.faded(fill, 0.45),
             line=dict(color=fill if region else style.FAULT_COLOUR, width=1),
-            pattern=dict(
-                shape=style.pattern(regions, region), fgcolor=style.faded(fill, 0.9), size=5, solidity=0.15
-            ),
+            pattern=dict(shape=style.pattern(regions, region), fgcolor=style.faded(fill, 0.9), size=5, solidity=0.15),
         ),
         hovertemplate="%{y}: led by %{customdata} from %{base:.1f} s<extra></extra>",
     )

@@ -60,7 +60,8 @@ def _matrix(run: Run, regions: list[str], rows: list[Row], cells: list[list[floa
         ygap=3,
         zmin=0,
         hoverongaps=False,
-        zmax=max([delay for row in cells for delay in row if delay is not None], default=1.0) or 1.0,
+        # at least a second, or delays that differ by milliseconds would look far apart
+        zmax=max([1.0, *(delay for row in cells for delay in row if delay is not None)]),
         # light everywhere, so that dark text stays legible: sooner is more orange
         colorscale=[[0, "#F3A56B"], [0.5, "#F9D5B8"], [1, "#FDF3EA"]],
         showscale=False,

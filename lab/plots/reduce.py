@@ -7,9 +7,7 @@ from collections.abc import Sequence
 MAX_POINTS = 2_000
 
 
-def reduce(
-    x: Sequence[float], y: Sequence[float], max_points: int = MAX_POINTS
-) -> tuple[list[float], list[float]]:
+def reduce(x: Sequence[float], y: Sequence[float], max_points: int = MAX_POINTS) -> tuple[list[float], list[float]]:
     """At most `max_points` points of a trace, first and last kept, no peak or trough lost.
 
     10,000 points a trace are 170–250 KB of HTML, and no screen shows them.

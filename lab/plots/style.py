@@ -17,6 +17,7 @@ import plotly.io as pio
 REGION_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#8C8C00", "#5D3A9B")
 REGION_PATTERNS = ("", "/", "x", "\\", ".", "-", "|", "+")
 FAULT_COLOUR = "#D55E00"
+GREY = "#999999"
 INK, FAINT, GRID, PAPER = "#222222", "#6B6B6B", "#E3E3E3", "#FFFFFF"
 
 TOP_PX = 84
@@ -105,9 +106,7 @@ def finish(figure: go.Figure, title: str, unit: str, height: int, axis_px: int =
 def nothing(title: str, why: str) -> go.Figure:
     """A figure that says why there is nothing to see."""
     figure = go.Figure()
-    figure.add_annotation(
-        text=why, x=0.5, y=0.5, xref="paper", yref="paper", showarrow=False, font=dict(color=FAINT)
-    )
+    figure.add_annotation(text=why, x=0.5, y=0.5, xref="paper", yref="paper", showarrow=False, font=dict(color=FAINT))
     figure.update_xaxes(visible=False)
     figure.update_yaxes(visible=False)
     return finish(figure, title, "", 180)

@@ -33,7 +33,7 @@ def figure(run: Run) -> go.Figure:
         _edge(drawn, run, topology, places, pair)
     for region in topology.region_names:
         drawn.add_trace(_node(run, topology, region, places[region]))
-    _legend(drawn)
+    _legend(drawn, told=partial.measured(run).blast_radius is not None)
     drawn.update_xaxes(visible=False, range=[-1.6, 1.6])
     drawn.update_yaxes(visible=False, range=[-1.35, 1.75])
     return style.finish(drawn, TITLE, UNIT, 500, axis_px=10)
@@ -50,9 +50,7 @@ def _harm(run: Run) -> dict[str, dict[str, Any]]:
     return {link: harm for fault in partial.faults(run) for link, harm in fault.links.items()}
 
 
-def _edge(
-    drawn: go.Figure, run: Run, topology: Topology, places: dict[str, Point], pair: tuple[str, str]
-) -> None:
+def _edge(drawn: go.Figure, run: Run, topology: Topology, places: dict[str, Point], pair: tuple[str, str]) -> None:
     (x0, y0), (x1, y1) = places[pair[0]], places[pair[1]]
     harm = _harm(run)
     ways = [f"{a}->{b}" for a, b in (pair, pair[::-1]) if f"{a}->{b}" in harm]
@@ -90,7 +88,9 @@ def _node(run: Run, topology: Topology, region: str, place: Point) -> go.Scatter
     count = topology.regions[region].nodes
     what = ["<b>faulted</b>"] if named else []
     if fell and blast is not None:
-        kinds = listed([CUT_WORDS[kind] for kind in blast.kinds.get(region, []) if kind in CUT_WORDS])
+        own = blast.kinds.get(region, [])
+        kinds = listed([CUT_WORDS[kind] for kind in own if kind in CUT_WORDS])
+        kinds = "every kind" if len(own) == len(CUT_WORDS) else kinds
         what.append(f"<b>fell:<br>{kinds}</b>" if kinds else "<b>fell</b>")
     return go.Scatter(
         x=[place[0]],
@@ -111,12 +111,12 @@ def _node(run: Run, topology: Topology, region: str, place: Point) -> go.Scatter
     )
 
 
-def _legend(drawn: go.Figure) -> None:
-    """Signs in words, since shapes alone are not self-evident."""
+def _legend(drawn: go.Figure, told: bool) -> None:
+    """Signs in words, since shapes alone are not self-evident; what was not measured kept nothing."""
     signs = [
         ("x", style.FAINT, style.INK, "named by the fault"),
         ("circle", style.PAPER, style.FAINT, "blast radius: fell without being named"),
-        ("circle", style.FAINT, style.INK, "kept working"),
+        ("circle", style.FAINT, style.INK, "kept working" if told else "whether it fell was not measured"),
     ]
     for symbol, fill, edge, name in signs:
         width = 4 if fill == style.PAPER else 1

@@ -92,7 +92,7 @@ def _leaders(run: Run, done: Measurements) -> list[str]:
     asked = run.plan.get("leaders_in") or getattr(partial.experiment(run), "leaders_in", "")
     if not done.leaders or not asked:
         return []
-    return [f"Leaders stood as leaders_in={asked} asks; elsewhere, the same fault can do more or less."]
+    return [f"Leaders were placed by leaders_in={asked}; elsewhere, the same fault can do more or less."]
 
 
 def _runtime(run: Run) -> list[str]:

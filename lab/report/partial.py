@@ -77,11 +77,8 @@ def runtime(run: Run) -> str:
 
 def faults(run: Run) -> list[FaultBite]:
     """The faults that were entered: as measured, else as the history of an unjudged run has them."""
-    found = measured(run).faults
-    past = history(run)
-    if found or past is None:
-        return found
-    return [_bite(past, span) for span in past.faults]
+    past = None if (run.path / "measurements.json").is_file() else history(run)
+    return measured(run).faults if past is None else [_bite(past, span) for span in past.faults]
 
 
 def fault_span(run: Run) -> tuple[float, float] | None:

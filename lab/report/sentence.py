@@ -50,7 +50,7 @@ def harm_sentence(fault: FaultBite, run: Run) -> str:
     who = listed(fault.targets) or listed(sorted({end for link in fault.links for end in link.split("->")}))
     lasted = "and never healed" if fault.left_s is None else f"for {seconds(fault.left_s - fault.entered_s)}"
     said, detail = _harm_words(fault, run)
-    return f"{who or 'the backend'} {said} {lasted}{detail}".replace(" 1 times", "")
+    return f"{who or 'the backend'} {said} {lasted}{detail}"
 
 
 def _harm_words(fault: FaultBite, run: Run) -> tuple[str, str]:
@@ -62,14 +62,20 @@ def _harm_words(fault: FaultBite, run: Run) -> tuple[str, str]:
     if cuts:
         return "cut off", f" ({which} {' and '.join(cuts)})"
     if added:
-        low, high = min(added) / 1000, max(added) / 1000
-        said = f"{low:.1f}" if round(low, 1) == round(high, 1) else f"{low:.0f}–{high:.0f}"
-        if high < 1:
-            said = f"{min(added):.0f}–{max(added):.0f} m"
-        return f"slowed by {said.removesuffix('.0')} s".replace("m s", "ms"), f" ({which} {spread(added)})"
+        return f"slowed by {_between(min(added), max(added))}", f" ({which} {spread(added)})"
     if rates:
         return f"throttled to {min(rates):g} KB/s", f" ({which})"
     return f"under {fault.fault}", ""
+
+
+def _between(low_ms: float, high_ms: float) -> str:
+    """`80 ms`, `200–800 ms`, `1.4 s`, `1–2 s`: as rough as a headline may be."""
+    if high_ms < 1000:
+        low, high, unit = f"{low_ms:.0f}", f"{high_ms:.0f}", "ms"
+    else:
+        digits = 0 if high_ms - low_ms >= 500 else 1
+        low, high, unit = f"{low_ms / 1000:.{digits}f}", f"{high_ms / 1000:.{digits}f}", "s"
+    return f"{low} {unit}" if low == high else f"{low}–{high} {unit}"
 
 
 def _which_links(fault: FaultBite, run: Run) -> str:
@@ -101,7 +107,8 @@ def _losses(own: list[Outage]) -> str:
     total = [o for o in own if o.depth >= TOTAL_DEPTH]
     if total:
         kinds = [word for cut, word in CUT_WORDS.items() if any(o.cut == cut for o in total)]
-        return f"could not {listed(kinds, 'or')} for {_longest(total)}"
+        lost = "could do nothing" if len(kinds) == len(CUT_WORDS) else f"could not {listed(kinds, 'or')}"
+        return f"{lost} for {_longest(total)}"
     kinds = [word for cut, word in CUT_WORDS.items() if any(o.cut == cut for o in own)]
     return f"lost up to {percent(max(o.depth for o in own))} of {listed(kinds)} for {_longest(own)}"
 

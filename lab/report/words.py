@@ -26,12 +26,12 @@ def percent(value: float | None) -> str:
 
 
 def seconds(value: float | None) -> str:
-    """`29 s`, `1.4 s`, `0.05 s`."""
+    """`29 s`, `1.4 s`, `50 ms`."""
     if value is None:
         return NOT_MEASURED
     if abs(value) >= 9.95 or value == int(value):
         return f"{value:.0f} s"
-    return f"{value:.1f} s" if abs(value) >= 0.1 else f"{value:.2g} s"
+    return f"{value:.1f} s" if abs(value) >= 0.1 else f"{value * 1000:.0f} ms"
 
 
 def milliseconds(value: float | None) -> str:

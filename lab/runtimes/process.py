@@ -95,9 +95,7 @@ class ProcessRuntime:
         self._processes[name].send_signal(signal.SIGCONT)
 
     async def dead(self) -> list[str]:
-        return [
-            name for name, p in self._processes.items() if name not in self._stopped and p.poll() is not None
-        ]
+        return [name for name, p in self._processes.items() if name not in self._stopped and p.poll() is not None]
 
     def logs(self, name: str) -> list[str]:
         path = self._files.logs / f"{name}.log"

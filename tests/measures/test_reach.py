@@ -57,7 +57,13 @@ def test_propagation_without_fault_counts_from_the_fault_phase() -> None:
 def test_propagation_of_two_faults() -> None:
     made = Made().fault(at_s=12, left_s=15).fault(at_s=30, left_s=35, index=1)
     done = reach(made.load([Out("us", 31, 36)]))
-    assert (delay(done, "us", 0), delay(done, "us", 1)) == (pytest.approx(19), pytest.approx(1))
+    assert [delay(done, "us", 0), delay(done, "us", 1)] == pytest.approx([19, 1])
+
+
+def test_an_outage_over_before_the_fault_is_not_its_doing_however_close() -> None:
+    done = reach(Made().fault(at_s=12.9).load([Out("us", 11.5, 12.4)]))
+    assert done.blast_radius is not None
+    assert (delay(done, "us"), done.blast_radius.regions) == (None, [])
 
 
 @pytest.mark.parametrize(

@@ -94,4 +94,4 @@ def test_spans_of_random_windows(seed: int) -> None:
         assert (first == 0 or not bad[first - 1]) and (last == len(bad) - 1 or not bad[last + 1])
         inside |= set(range(first, last + 1))
     for i in set(range(len(bad))) - inside:
-        assert not bad[i] or not (i > 0 and bad[i - 1]) and not (i + 1 < len(bad) and bad[i + 1])
+        assert not bad[i] or (not (i > 0 and bad[i - 1]) and not (i + 1 < len(bad) and bad[i + 1]))

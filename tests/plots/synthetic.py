@@ -85,8 +85,7 @@ def measurements() -> Measurements:
             second_wave=[],
         ),
         recovery={
-            r: Recovery(seconds=s, never=False, never_resumed=[])
-            for r, s in (("us", 0), ("eu", 0), ("sg", 3.4))
+            r: Recovery(seconds=s, never=False, never_resumed=[]) for r, s in (("us", 0), ("eu", 0), ("sg", 3.4))
         },
         staleness={
             "us": {"steady": _stale(0.05, 0.1), "fault": _stale(0.1, 2.4)},
@@ -274,9 +273,7 @@ def _outages() -> list[Outage]:
 
 def _propagation(region: str) -> Propagation:
     delay = ONSETS[region] - 12.0
-    by_kind = {
-        kind: delay if value is not None and value < 0.9 else None for kind, value in IN_FAULT[region].items()
-    }
+    by_kind = {kind: delay if value is not None and value < 0.9 else None for kind, value in IN_FAULT[region].items()}
     return Propagation(fault=0, region=region, named=region == "sg", delay_s=delay, by_kind=by_kind)
 
 

@@ -107,8 +107,9 @@ class JetStreamClient:
         """Unsubscribe and delete the consumer, as other NATS clients do. nats-py leaves it to
         the server's five minutes of inactivity, and 1,000 consumers a stream are its limit."""
         with contextlib.suppress(nats.errors.Error, asyncio.TimeoutError):
-            consumer = (await watcher._sub.consumer_info()).name  # type: ignore[attr-defined]
-            await watcher.stop()
+            subscription: Any = watcher._sub  # nats-py tells the consumer's name nowhere else
+            consumer = (await subscription.consumer_info()).name
+            await subscription.unsubscribe()
             await self._js.delete_consumer(f"KV_{bucket}", consumer)
 
 
@@ -132,11 +133,15 @@ async def _called(call: Awaitable[T]) -> T:
         return await call
     except (nats.js.errors.NoStreamResponseError, nats.errors.NoRespondersError) as error:
         raise OperationFailed("no_responders") from error
-    except (nats.js.errors.KeyNotFoundError, nats.js.errors.KeyWrongLastSequenceError, nats.js.errors.NoKeysError):
+    except (
+        nats.js.errors.KeyNotFoundError,
+        nats.js.errors.KeyWrongLastSequenceError,
+        nats.js.errors.NoKeysError,
+    ):
         raise
     except nats.js.errors.APIError as error:  # the server says no
         raise OperationFailed(f"api_{error.err_code or error.code}") from error
-    except (nats.errors.TimeoutError, asyncio.TimeoutError) as error:
+    except (TimeoutError, nats.errors.TimeoutError) as error:
         raise OperationIndefinite("timeout") from error
     except (nats.errors.Error, OSError) as error:  # buffered while reconnecting, it may be sent later
         raise OperationIndefinite(type(error).__name__) from error

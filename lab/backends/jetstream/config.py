@@ -42,9 +42,7 @@ def render(node: Node, topology: Topology, addresses: Addresses, settings: Setti
     host, port = _split(addresses.at(node, "client"))
     monitor_host, monitor_port = _split(addresses.at(node, "monitor"))
     routes = [
-        f'    "nats-route://{addresses.dial(node.region, peer, "routes")}"'
-        for peer in topology.nodes
-        if peer != node
+        f'    "nats-route://{addresses.dial(node.region, peer, "routes")}"' for peer in topology.nodes if peer != node
     ]
     sync = ["  sync_interval: always"] if settings.sync == "always" else []
     ping = [f'  ping_interval: "{settings.route_ping}"'] if settings.route_ping != "default" else []

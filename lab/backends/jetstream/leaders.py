@@ -62,7 +62,7 @@ async def _step_down(
         for payload in (body, b""):
             try:
                 answer = json.loads((await connection.request(request, payload, timeout=3)).data)
-            except (nats.errors.Error, asyncio.TimeoutError):
+            except (TimeoutError, nats.errors.Error):
                 return
             if "error" not in answer:
                 return

@@ -44,7 +44,7 @@ class Monitor:
             async with self._session.get(url) as response:
                 answer: dict[str, Any] = await response.json(content_type=None)
                 return answer
-        except (aiohttp.ClientError, asyncio.TimeoutError, OSError, ValueError):
+        except (TimeoutError, aiohttp.ClientError, OSError, ValueError):
             return None
 
     async def samples(self) -> list[Sample]:

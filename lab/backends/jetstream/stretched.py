@@ -147,7 +147,7 @@ class StretchedJetStream:
             try:
                 await js.create_key_value(config)
                 return
-            except (nats.js.errors.Error, nats.errors.Error, asyncio.TimeoutError) as error:
+            except (TimeoutError, nats.js.errors.Error, nats.errors.Error) as error:
                 if now_ns() > deadline_ns:
                     raise NodeNotReady(f"bucket {bucket} could not be created: {error}.") from error
                 await asyncio.sleep(0.25)

@@ -11,6 +11,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 from lab.errors import NetworkBroken
@@ -30,6 +31,7 @@ class ToxiproxyNetwork:
         self._wanted: set[Toxic] = set()
         self._refused: Counter[str] = Counter()
         self._harms = 0
+        self._one_step = asyncio.Lock()  # what is wanted and what is real are compared between steps only
 
     def nodes(self, addresses: Addresses) -> list[NodeSpec]:
         host, _, port = addresses.toxiproxy.rpartition(":")
@@ -42,7 +44,7 @@ class ToxiproxyNetwork:
         await asyncio.to_thread(self._create_all)
 
     async def _answering(self) -> None:
-        for attempt in range(int(READY_WITHIN_S / 0.05)):
+        for _ in range(int(READY_WITHIN_S / 0.05)):
             try:
                 await asyncio.to_thread(self._api.version)
                 return
@@ -54,31 +56,30 @@ class ToxiproxyNetwork:
         for key, listen in self._addresses.proxies.items():
             _, node, port = key.split("/")
             self._api.create(_proxy(key), listen, self._addresses.listen[f"{node}/{port}"])
-        for link, listen in self._addresses.witnesses.items():
-            self._api.create(_witness(link), listen, self._addresses.toxiproxy)
+        for ends, listen in self._addresses.witnesses.items():
+            self._api.create(_witness(ends), listen, self._addresses.toxiproxy)
         for link in self._topology.links:
             for toxic in self._toxics("base", link, Latency(self._topology.one_way_ms(link))):
                 self._add(toxic)
 
     @asynccontextmanager
-    async def harm(
-        self, link: Link, impairment: Impairment, *, close_after: bool | None = None
-    ) -> AsyncIterator[None]:
+    async def harm(self, link: Link, impairment: Impairment, *, close_after: bool | None = None) -> AsyncIterator[None]:
         self._harms += 1
         toxics = self._toxics(f"harm{self._harms}", link, impairment)
         refusing = isinstance(impairment, Cut) and impairment.how == "refuse"
         close = isinstance(impairment, Cut) and impairment.how == "blackhole" if close_after is None else close_after
         try:
-            await _to_the_end(asyncio.to_thread(self._enter, link, toxics, refusing))
+            await _to_the_end(self._step(self._enter, link, toxics, refusing))
             yield
         finally:
-            await _to_the_end(asyncio.to_thread(self._leave, link, toxics, refusing, close))
+            await _to_the_end(self._step(self._leave, link, toxics, refusing, close))
 
     def witness(self, link: Link, record: Callable[[Event], None]) -> LinkWitness:
         return LinkWitness(link, self._addresses.witnesses[str(link)], record)
 
     async def verify(self) -> list[str]:
-        toxics, enabled = await asyncio.to_thread(self._api.state)
+        async with self._one_step:
+            toxics, enabled = await asyncio.to_thread(self._api.state)
         off = {proxy for proxy, count in self._refused.items() if count}
         names = {_proxy(k) for k in self._addresses.proxies} | {_witness(k) for k in self._addresses.witnesses}
         return (
@@ -127,6 +128,10 @@ class ToxiproxyNetwork:
 
     # -- blocking steps, each run whole in a thread ---------------------------------------------
 
+    async def _step(self, step: Callable[..., None], *args: Any) -> None:
+        async with self._one_step:
+            await asyncio.to_thread(step, *args)
+
     def _enter(self, link: Link, toxics: list[Toxic], refusing: bool) -> None:
         for toxic in toxics:
             self._add(toxic)
@@ -134,16 +139,23 @@ class ToxiproxyNetwork:
             self._refuse(link, +1)
 
     def _leave(self, link: Link, toxics: list[Toxic], refusing: bool, close: bool) -> None:
-        for toxic in toxics:
-            if toxic in self._wanted:
-                self._wanted.discard(toxic)
-                self._api.remove(toxic)
+        """Heals as much as it can, then raises the first NetworkBroken; `verify` tells the rest."""
+        entered = [toxic for toxic in toxics if toxic in self._wanted]
+        self._wanted.difference_update(entered)
+        steps = [partial(self._api.remove, toxic) for toxic in entered]
         if refusing:
-            self._refuse(link, -1)
+            steps.append(partial(self._refuse, link, -1))
         elif close:
-            for proxy, _ in self._carriers(link):
-                self._api.enable(proxy, False)
-                self._api.enable(proxy, True)
+            steps += [partial(self._hang_up, proxy) for proxy, _ in self._carriers(link)]
+        failures = [error for step in steps if (error := _failure(step))]
+        if failures:
+            raise failures[0]
+
+    def _hang_up(self, proxy: str) -> None:
+        """End a proxy's connections; one that somebody refuses has none, and stays off."""
+        if not self._refused[proxy]:
+            self._api.enable(proxy, False)
+            self._api.enable(proxy, True)
 
     def _add(self, toxic: Toxic) -> None:
         self._wanted.add(toxic)
@@ -151,21 +163,35 @@ class ToxiproxyNetwork:
 
     def _refuse(self, link: Link, step: int) -> None:
         """A pair is refused in both directions; it is open again when nobody refuses it."""
-        for proxy, _ in self._carriers(link):
-            before = self._refused[proxy]
-            self._refused[proxy] += step
-            if (before == 0) != (self._refused[proxy] == 0):
-                self._api.enable(proxy, self._refused[proxy] == 0)
+        proxies = [proxy for proxy, _ in self._carriers(link)]
+        turned = [proxy for proxy in proxies if not self._refused[proxy] or not self._refused[proxy] + step]
+        self._refused.update(dict.fromkeys(proxies, step))  # first, so that a failure is known to `verify`
+        for proxy in turned:
+            self._api.enable(proxy, not self._refused[proxy])
+
+
+def _failure(step: Callable[[], None]) -> NetworkBroken | None:
+    try:
+        step()
+    except NetworkBroken as error:
+        return error
+    return None
 
 
 async def _to_the_end(step: Coroutine[Any, Any, None]) -> None:
-    """Finish a step even when cancelled in the middle of it: half a heal is a new fault."""
+    """Finish a step even when cancelled in the middle of it, however often: half a heal is a new fault."""
     task = asyncio.ensure_future(step)
-    try:
-        await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait({task})
-        raise
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is None:
+        return task.result()
+    if not task.cancelled():
+        task.exception()  # seen: the cancellation is what counts, and `verify` tells the rest
+    raise cancelled
 
 
 def _proxy(key: str) -> str:

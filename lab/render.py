@@ -1,0 +1,62 @@
+"""The notebook of one run, executed and exported in a child process.
+
+A process of its own keeps papermill's second of imports and its threads out of the command line,
+and can be ended at once. `python -m lab.render` reads one JSON object from stdin.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lab import plan
+from lab.errors import LabError
+
+NOTEBOOK, PAGE = "notebook.ipynb", "report.html"
+
+
+def start(directory: Path, parameters: Mapping[str, Any]) -> subprocess.Popen[str]:
+    """Begin executing isolation.ipynb into the run's directory; stderr tells what went wrong."""
+    job = {
+        "notebook": str(plan.home() / "notebooks" / "isolation.ipynb"),
+        "directory": str(directory),
+        "parameters": dict(parameters),
+    }
+    child = subprocess.Popen(
+        [sys.executable, "-m", "lab.render"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+    )
+    assert child.stdin is not None
+    child.stdin.write(json.dumps(job))
+    child.stdin.close()
+    return child
+
+
+def main() -> int:
+    from lab import notebook  # loads papermill and nbconvert
+
+    job = json.load(sys.stdin)
+    directory = Path(job["directory"])
+    try:
+        notebook.execute(Path(job["notebook"]), directory / NOTEBOOK, job["parameters"])
+        notebook.export(directory / NOTEBOOK, directory / PAGE)
+    except LabError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    except OSError as error:
+        print(f"the report can't be written to {directory}: {error.strerror}.", file=sys.stderr)
+        return LabError.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
