@@ -121,7 +121,7 @@ class Replica(Event, tag="replica", frozen=True):
 class Note(Event, tag="note", frozen=True):
     """Something the judge must know: a bypass, a broken step, a lifeline that broke.
 
-    name: bypass | broken | interrupted | unreadable | backend
+    name: bypass | broken | interrupted | backend (a node died unasked) | slept (text: seconds)
     """
 
     name: str

@@ -46,7 +46,7 @@ GATES = (
     Gate(
         "attested RTT", "both directions of every pair, as its witnesses measured them before load",
         f"within {gates.RTT_SLACK_MS:g} ms or {gates.RTT_SLACK:.0%} of the topology, whichever is more",
-        "free the machine's processors and repeat, or try `lab doctor`", gates.attested,
+        "free the machine's processors and repeat", gates.attested,
         needs_load=False,
     ),
     Gate(

@@ -131,4 +131,6 @@ def _allowed(subject: str, leaders_in: str, named: list[str], regions: tuple[str
 
 
 def _notes(history: History, *names: str) -> list[tuple[str, str]]:
-    return history.table(Note).filter(pl.col("name").is_in(names)).select("name", "text").rows()
+    """(name, text) of the notes with these names, each once."""
+    notes = history.table(Note).filter(pl.col("name").is_in(names))
+    return list(dict.fromkeys(notes.select("name", "text").rows()))

@@ -57,4 +57,5 @@ def _broken(history: History, measurements: Measurements, blast: BlastRadius) ->
 def _story(outage: Outage, since_s: float) -> str:
     lasted = f"{outage.end_s - outage.onset_s:.1f} s"
     end = " to the end" if outage.ongoing else ""
-    return f"{outage.cut} {lasted} from {outage.onset_s - since_s:+.1f} s after the fault{end}"
+    after_s = max(0.0, outage.onset_s - since_s)  # what was caught in flight was due before the fault
+    return f"{outage.cut} {lasted} from {after_s:+.1f} s after the fault{end}"

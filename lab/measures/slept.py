@@ -1,7 +1,9 @@
-"""Sleep: seconds under load in which no worker of any region recorded anything, counted from 5 s on.
+"""Sleep: seconds the machine was suspended during the run, plus seconds under load in which no worker
+of any region recorded anything, counted from 5 s on.
 
-Workers note their event loop's lag every 100 ms; stretches of more than 5 s without a note that all
-regions share are the machine's (suspended, paused, starved), not a worker's.
+The monotonic clock stands still in a suspend, so the runner compares it with the clock that does
+not, and notes the difference. Workers note their event loop's lag every 100 ms; stretches of more
+than 5 s without a note that all regions share are the machine's (paused, starved), not a worker's.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from itertools import pairwise
 import polars as pl
 
 from lab.clock import NS_PER_S
-from lab.events import LoopLag
+from lab.events import LoopLag, Note
 from lab.history import History, Span
 from lab.measurements import Measurements
 from lab.measures.operations import load_span, within
@@ -32,7 +34,12 @@ def measure(history: History, done: Measurements) -> float | None:
             return None
         gaps = _gaps(noted)
         shared = gaps if shared is None else _overlaps(shared, gaps)
-    return sum((gap.seconds for gap in shared or []), 0.0)
+    return sum((gap.seconds for gap in shared or []), 0.0) + _suspended_s(history)
+
+
+def _suspended_s(history: History) -> float:
+    notes = history.table(Note).filter(pl.col("name") == "slept")
+    return sum(float(text) for text in notes["text"])
 
 
 def _gaps(noted_ns: list[int]) -> list[Span]:

@@ -7,6 +7,7 @@ same content for a page and for a terminal.
 from __future__ import annotations
 
 from lab.report.blind_spots import limits
+from lab.report.definitions import definitions, definitions_html, gates
 from lab.report.page import Page, html, limits_html, logs_html
 from lab.report.repeat import command
 from lab.report.sentence import headline
@@ -15,6 +16,6 @@ from lab.report.table import rows
 from lab.report.terminal import text
 
 __all__ = [
-    "LogLine", "Page", "command", "headline", "html", "limits", "limits_html", "log_lines", "logs_html",
-    "rows", "text",
+    "LogLine", "Page", "command", "definitions", "definitions_html", "gates", "headline", "html",
+    "limits", "limits_html", "log_lines", "logs_html", "rows", "text",
 ]  # fmt: skip

@@ -175,6 +175,16 @@ def test_isolation_tells_who_was_out_when_and_for_how_long() -> None:
     ]
 
 
+def test_isolation_of_what_was_caught_in_flight() -> None:
+    (why,) = findings(good_run([Out("us", 11.6, 42, ("put",))]))["isolation"].why
+    assert why.endswith("us put 30.4 s from +0.0 s after the fault")
+
+
+def test_a_bypass_seen_twice_is_said_once() -> None:
+    made = good_run().note("bypass", "us-1 to eu-2", 1).note("bypass", "us-1 to eu-2", 50)
+    assert len(findings(made)["evidence"].why) == 1
+
+
 def test_isolation_kept() -> None:
     found = findings(good_run([Out("sg", 12.1, 41.9)]))["isolation"]
     assert found.why == ["no outage in us and eu; the fault named only sg"]

@@ -170,3 +170,10 @@ def test_routes(counts: list[tuple[str, str, int, str]], expected: list[str] | N
     for node, peer, count, when in counts:
         made.connection(node, peer, count, when)
     assert measured(made.history(), "routes_missing").routes_missing == expected
+
+
+def test_a_suspended_machine_is_noticed_although_the_clock_stood_still() -> None:
+    made = Made().phases().note("slept", "31.5", second=50)
+    for region in ("us", "eu", "sg"):
+        made.lags(1.0, [region])
+    assert measured(made.history(), "slept_s").slept_s == pytest.approx(31.5)
