@@ -10,6 +10,9 @@ REPEATS    ?= 1
 LEADERS_IN ?=
 PYTHON     ?= python3
 
+# They reach the shell as variables, never as text of a command.
+export EXPERIMENT BACKENDS RUNTIME SEED REPEATS LEADERS_IN
+
 SHELL := /bin/bash
 BIN   := .venv/bin
 READY := .venv/.ready
@@ -29,8 +32,8 @@ $(READY): requirements.lock pyproject.toml
 	@touch $@
 
 experiment: $(READY)
-	@$(BIN)/lab run "$(EXPERIMENT)" $(foreach arm,$(BACKENDS),--arm "$(arm)") --runtime "$(RUNTIME)" \
-	  --seed "$(SEED)" --repeats "$(REPEATS)" --leaders-in "$(LEADERS_IN)"
+	@read -ra arms <<< "$$BACKENDS"; $(BIN)/lab run "$$EXPERIMENT" "$${arms[@]/#/--arm=}" --runtime "$$RUNTIME" \
+	  --seed "$$SEED" --repeats "$$REPEATS" --leaders-in "$$LEADERS_IN"
 
 test: $(READY)
 	@$(BIN)/python -m pytest -m "not slow"

@@ -6,6 +6,7 @@ ours, 2 only for usage.
 
 from __future__ import annotations
 
+import errno
 import json
 import signal
 import sys
@@ -154,20 +155,27 @@ def _outcomes(outcomes: list[Any]) -> Table:
     return table
 
 
+class _Interrupted(BaseException):
+    """Ctrl-C or SIGTERM. Not KeyboardInterrupt, of which typer makes an exit code of its own."""
+
+
+def _interrupt(*_: object) -> None:
+    raise _Interrupted
+
+
 def main() -> None:
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, _interrupt)
     try:
-        app(standalone_mode=False)
-    except typer.Exit as ended:
-        sys.exit(ended.exit_code)
+        app()
     except LabError as error:
         errors.print(str(error), style="bold red", soft_wrap=True, markup=False)
         sys.exit(error.exit_code)
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
-        errors.print(f"the system refuses: {error.strerror}{where}.", style="bold red", soft_wrap=True)
-        sys.exit(EXIT_UNKNOWN if error.errno == 28 else EXIT_REFUSED)
-    except KeyboardInterrupt:
+        errors.print(f"the system refuses: {error.strerror}{where}.", style="bold red", soft_wrap=True, markup=False)
+        sys.exit(EXIT_UNKNOWN if error.errno == errno.ENOSPC else EXIT_REFUSED)
+    except _Interrupted:
         errors.print("interrupted; everything was healed and ended.")
         sys.exit(EXIT_UNKNOWN)
 

@@ -86,7 +86,7 @@ class WitnessReading(Event, tag="witness", frozen=True):
 
 
 class LoopLag(Event, tag="lag", frozen=True):
-    """How late a worker's event loop woke, worst within the last 100 ms, in ms."""
+    """How late a worker's event loop woke from a sleep of 20 ms, in ms."""
 
     region: str
     lag_ms: float

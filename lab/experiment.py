@@ -10,7 +10,17 @@ import re
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from lab.errors import Refused
 from lab.verdict import VerdictWord
@@ -40,6 +50,24 @@ class _Named(_Model):
 
     kind: str
     settings: dict[str, Any] = Field(default_factory=dict)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """The schema of what people write (a name, or `{name: {…}}`), and of what `dump` spells out."""
+        schema = handler(core)
+        held = handler.resolve_ref_schema(schema)
+        spelled_out = dict(held)
+        own = {name: shape for name, shape in held["properties"].items() if name not in ("kind", "settings")}
+        short = {
+            "type": "object",
+            "properties": own,
+            "additionalProperties": {"type": ["object", "null"]},
+            "minProperties": 1,
+            "maxProperties": 1 + len(own),
+        }
+        held.clear()
+        held.update(description=spelled_out.get("description", ""), anyOf=[{"type": "string"}, short, spelled_out])
+        return schema
 
     @classmethod
     def _split(cls, data: Any, own: tuple[str, ...], what: str) -> Any:

@@ -19,9 +19,10 @@ from lab.verdict import Finding, Verdict, conclude
 EVIDENCE = "evidence"
 
 
-def collect(directory: Path) -> None:
+def collect(directory: Path, *, died: bool = False) -> None:
     """Merge what runner and workers appended into the run's two tables, and drop the parts.
 
+    died: the runner did not live to do this itself; the history says so, as evidence.
     Raises Refused when there is nothing to merge, OSError when the disk refuses the tables.
     """
     run = Run.at(directory)
@@ -35,6 +36,9 @@ def collect(directory: Path) -> None:
             events.extend(read_events(part))
         except msgspec.DecodeError as error:
             events.append(Note(at_ns=now_ns(), name="broken", text=f"{part.name} can't be read: {error}"))
+    if died:
+        last_ns = max((event.at_ns for event in events), default=0)
+        events.append(Note(at_ns=last_ns, name="broken", text="the runner died before the run's end"))
     History.of(events, read_samples(samples), run.topology, run.experiment).save(directory)
     for part in [*parts, samples]:
         part.unlink(missing_ok=True)
@@ -46,7 +50,7 @@ def judge(directory: Path) -> Run:
     A run that died before it was collected is collected first, and is `unknown`.
     """
     if not (directory / "history.parquet").is_file():
-        collect(directory)
+        collect(directory, died=True)
     run = Run.at(directory)
     measurements = measure(run.history)
     verdict = check(run.history, measurements, run.experiment, Arm.parse(run.arm))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import traceback
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -237,7 +238,7 @@ def inventory() -> list[tuple[str, str, str]]:
     ):
         for name, target in registry.items():
             if name != "memory":
-                about = (_load(target).__doc__ or import_module(target.partition(":")[0]).__doc__ or "").strip()
+                about = (import_module(target.partition(":")[0]).__doc__ or "").strip()
                 rows.append((what, name, about.partition("\n")[0]))
     return rows
 
@@ -305,10 +306,20 @@ def _from_file(what: str, path: Path, attribute: str) -> Any:
     if spec is None or spec.loader is None:
         raise UnknownName(f"{what} file {str(path)!r} does not exist; give the path of a Python file.")
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # whatever a user's file raises is for its author to mend
+        line = getattr(error, "lineno", None) or _line_of(error, path)
+        raise Refused(f"{what} file {path}: line {line}: {type(error).__name__}: {error}; mend that file.") from error
     if not hasattr(module, attribute):
         raise UnknownName(f"{what} {attribute!r} is not in {path}; name something that file defines.")
     return getattr(module, attribute)
+
+
+def _line_of(error: Exception, path: Path) -> int:
+    """The last line of the user's own file that led to the error."""
+    steps = traceback.extract_tb(error.__traceback__)
+    return next((step.lineno or 0 for step in reversed(steps) if step.filename == str(path)), 0)
 
 
 def _load(name: str) -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -44,6 +45,7 @@ def start(directory: Path, parameters: Mapping[str, Any]) -> subprocess.Popen[st
 def main() -> int:
     from lab import notebook  # loads papermill and nbconvert
 
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that files are cleaned up
     job = json.load(sys.stdin)
     directory = Path(job["directory"])
     try:

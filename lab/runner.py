@@ -67,22 +67,18 @@ async def _load(this: Plan, deployment: Deployment, crew: Crew, books: Books) ->
     settle_ns = recovery_ns + int(phases.recovery_s * NS_PER_S)
     nemesis = Nemesis(deployment, books.record)
     books.in_force = nemesis.in_force
-    for name, at_ns in (
-        ("steady", steady_ns),
-        ("fault", fault_ns),
-        ("recovery", recovery_ns),
-        ("settle", settle_ns),
-    ):
-        books.record(Phase(at_ns=at_ns, phase=name))
-
     async def announce() -> None:
-        for name, at_ns, left_ns in (
-            ("steady", steady_ns, settle_ns),
-            ("fault", fault_ns, settle_ns),
-            ("recovery", recovery_ns, settle_ns),
+        """Each phase is recorded when it begins: one that a broken run never reached isn't in its history."""
+        for name, at_ns in (
+            ("steady", steady_ns),
+            ("fault", fault_ns),
+            ("recovery", recovery_ns),
+            ("settle", settle_ns),
         ):
             await sleep_until(at_ns)
-            books.phase(name, (left_ns - at_ns) / NS_PER_S)
+            books.record(Phase(at_ns=at_ns, phase=name))
+            if name != "settle":  # which tells of itself
+                books.phase(name, (settle_ns - at_ns) / NS_PER_S)
 
     async def harm() -> None:
         await sleep_until(fault_ns - NS_PER_S)

@@ -72,7 +72,8 @@ class Screen:
         self._seen[line["region"]] = (line["second"], share)
         self._faults = line["in_force"]
         seconds = {second for second, _ in self._seen.values()}
-        if not self._living and len(seconds) == 1 and line["second"] % EVERY_S == 0:
+        whole = len(seconds) == 1 and line["second"] > 0  # in second 0 not every region has spoken
+        if not self._living and whole and line["second"] % EVERY_S == 0:
             self._console.print(f"  {line['second']:>4} s  {self._availability()}{self._in_force()}", highlight=False)
 
     def _availability(self) -> str:

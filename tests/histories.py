@@ -221,7 +221,7 @@ class Made:
         *,
         asleep: tuple[float, float] = (0, 0),
     ) -> Made:
-        """A lag line every 100 ms, none within `asleep`."""
+        """A lag line every 100 ms (workers write one every 20 ms), none within `asleep`."""
         ticks = [
             tick / 10 for tick in range(round(self.load_s * 10)) if not asleep[0] < tick / 10 < asleep[1]
         ]

@@ -1,5 +1,5 @@
-"""Harness: how the lab itself did in each region's worker: how late its event loop woke (worst of
-every 100 ms under load), operations it could not start (`shed`), most operations in flight, and
+"""Harness: how the lab itself did in each region's worker: how late its event loop woke
+(every 20 ms under load), operations it could not start (`shed`), most operations in flight, and
 whether its record is complete (it said `done`).
 """
 

@@ -2,7 +2,7 @@
 of any region recorded anything, counted from 5 s on.
 
 The monotonic clock stands still in a suspend, so the runner compares it with the clock that does
-not, and notes the difference. Workers note their event loop's lag every 100 ms; stretches of more
+not, and notes the difference. Workers note their event loop's lag every 20 ms; stretches of more
 than 5 s without a note that all regions share are the machine's (paused, starved), not a worker's.
 """
 
