@@ -111,6 +111,26 @@ def judge(path: Annotated[Path, typer.Argument(help="a run's directory")]) -> No
     raise typer.Exit(0 if verdict.as_expected else 10)
 
 
+@app.command()
+def index(
+    folder: Annotated[Path | None, typer.Argument(help="where to look for runs; results/ if left out")] = None,
+    save: Annotated[Path | None, typer.Option(help="also write the table to this JSON file")] = None,
+) -> None:
+    """All runs as one table, seeds of one experiment together."""
+    from lab import index as indexing
+    from lab import plan
+    from lab.results import write_json
+
+    found = indexing.runs(folder or plan.home() / "results")
+    rows = indexing.table(found)
+    table = Table(*indexing.HEAD, box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
+    if save:
+        write_json(save, indexing.as_data(rows, indexing.about(found)))
+
+
 @app.command("list")
 def list_() -> None:
     """What there is: experiments, topologies, backends, faults."""

@@ -4,11 +4,12 @@ and someone notices when Toxiproxy or a node dies. Harms nothing, decides nothin
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from itertools import combinations
 from math import inf
 from statistics import median
+from typing import Any
 
 from lab.books import Books
 from lab.clock import NS_PER_S, now_ns, sleep_until
@@ -19,6 +20,7 @@ from lab.topology import Link
 
 ATTEST_ROUNDS, ATTEST_READINGS, ATTEST_WITHIN_MS, ATTEST_WITHIN = 3, 5, 5.0, 0.05
 WITNESS_EVERY_S, SAMPLE_EVERY_S, GUARD_EVERY_S = 1.0, 0.5, 0.5
+STAGGER_S = 0.01
 
 
 @asynccontextmanager
@@ -27,6 +29,7 @@ async def observed(deployment: Deployment, books: Books) -> AsyncIterator[None]:
     witnesses = [deployment.network.witness(link, books.record) for link in deployment.topology.links]
 
     async def read(index: int) -> None:
+        await asyncio.sleep(index / len(witnesses) * WITNESS_EVERY_S)  # six questions at once wait for each other
         while True:
             began_ns = now_ns()
             await witnesses[index].probe("run")
@@ -72,7 +75,7 @@ async def _attested(deployment: Deployment, books: Books, witnesses: Sequence[Wi
     for _ in range(ATTEST_ROUNDS):
         books.attested.clear()
         for _ in range(ATTEST_READINGS):
-            await asyncio.gather(*(witness.probe("attest") for witness in witnesses))
+            await asyncio.gather(*(_after(i * STAGGER_S, w.probe("attest")) for i, w in enumerate(witnesses)))
         off = _not_as_far_as_stated(deployment, books)
         if not off:
             return
@@ -88,3 +91,8 @@ def _not_as_far_as_stated(deployment: Deployment, books: Books) -> list[str]:
         if abs(read_ms - stated_ms) > max(ATTEST_WITHIN_MS, ATTEST_WITHIN * stated_ms):
             sentences.append(f"{a}-{b} takes {read_ms:.1f} ms there and back, the topology says {stated_ms:g} ms")
     return sentences
+
+
+async def _after(seconds: float, step: Coroutine[Any, Any, None]) -> None:
+    await asyncio.sleep(seconds)
+    await step

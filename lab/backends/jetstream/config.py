@@ -10,10 +10,12 @@ Three things here keep the network the only road (see the bypass check):
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from lab.errors import DoesNotFit
 from lab.protocols import Addresses
 from lab.topology import Node, Topology
 
@@ -35,6 +37,12 @@ class Settings:
     sync: Literal["default", "always"] = "default"
     route_ping: str = "default"
     direct: Literal["on", "off"] = "on"
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"default|[1-9]\d{0,5}(ms|s|m)", self.route_ping):
+            raise DoesNotFit(
+                f"arm jetstream-stretched: route_ping: expected default or a duration such as 5s, found {self.route_ping!r}."
+            )
 
 
 def render(node: Node, topology: Topology, addresses: Addresses, settings: Settings) -> str:

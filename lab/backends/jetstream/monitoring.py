@@ -108,7 +108,12 @@ def majority(jsz: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
 
 
 def unsettled(jsz: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """What keeps the group from being at rest, as its leaders see it; empty when nothing does."""
+    """What keeps the group from being at rest, as its leaders see it; empty when nothing does.
+
+    Only leaders know how far their replicas are, so one that doesn't answer leaves it open.
+    """
+    if not jsz:
+        return ["no server answers"]
     found = []
     for node, answer in jsz.items():
         meta = answer.get("meta_cluster") or {}
@@ -120,4 +125,8 @@ def unsettled(jsz: Mapping[str, Mapping[str, Any]]) -> list[str]:
                 if replica.get("offline") or not replica.get("current") or replica.get("lag"):
                     found.append(f"{name}: {replica.get('name')} is not current")
     leaders = majority(jsz)
-    return found + [f"{subject} has no leader" for subject, leader in leaders.items() if not leader]
+    return found + [
+        f"{subject}'s leader {leader} does not answer" if leader else f"{subject} has no leader"
+        for subject, leader in leaders.items()
+        if leader not in jsz
+    ]

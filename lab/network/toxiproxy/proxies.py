@@ -17,7 +17,7 @@ from typing import Any
 from lab.errors import NetworkBroken
 from lab.events import Event
 from lab.network.toxiproxy.api import Api, Toxic
-from lab.network.toxiproxy.witness import LinkWitness
+from lab.network.toxiproxy.witness import LinkWitness, cost_of_asking
 from lab.protocols import TOXIPROXY, Addresses, Cut, Impairment, Latency, NodeSpec, Rate
 from lab.topology import Link, Topology
 
@@ -42,6 +42,7 @@ class ToxiproxyNetwork:
         self._api = Api(addresses.toxiproxy)
         await self._answering()
         await asyncio.to_thread(self._create_all)
+        self._cost_ns = await cost_of_asking(addresses.toxiproxy)
 
     async def _answering(self) -> None:
         for _ in range(int(READY_WITHIN_S / 0.05)):
@@ -75,7 +76,7 @@ class ToxiproxyNetwork:
             await _to_the_end(self._step(self._leave, link, toxics, refusing, close))
 
     def witness(self, link: Link, record: Callable[[Event], None]) -> LinkWitness:
-        return LinkWitness(link, self._addresses.witnesses[str(link)], record)
+        return LinkWitness(link, self._addresses.witnesses[str(link)], self._cost_ns, record)
 
     async def verify(self) -> list[str]:
         async with self._one_step:

@@ -1,13 +1,15 @@
 """The witness of one link: a probe that is neither backend nor workload.
 
 Its proxy bears the link's impairments on the way out only, and leads to Toxiproxy's own API, so
-one `GET /version` on a kept connection takes one one-way delay (plus well under a millisecond).
+one `GET /version` on a kept connection takes one one-way delay, plus the millisecond or so that the
+question takes without any link (`cost_of_asking`), which is taken off every reading.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from statistics import median
 
 import aiohttp
 
@@ -16,13 +18,14 @@ from lab.events import Event, WitnessReading
 from lab.topology import Link
 
 PATIENCE_S = 1.0
+CALIBRATIONS = 15
 
 
 class LinkWitness:
     """Asks over one link, one question at a time."""
 
-    def __init__(self, link: Link, address: str, record: Callable[[Event], None]) -> None:
-        self._link, self._record = link, record
+    def __init__(self, link: Link, address: str, cost_ns: int, record: Callable[[Event], None]) -> None:
+        self._link, self._cost_ns, self._record = link, cost_ns, record
         self._url = f"http://{address}/version"
         self._session: aiohttp.ClientSession | None = None
         self._pending: asyncio.Task[tuple[str, int]] | None = None
@@ -40,7 +43,7 @@ class LinkWitness:
             return
         answer, answered_ns = self._pending.result()
         self._pending = None
-        self._say(self._asked_ns, answer, answered_ns - self._asked_ns, stage)
+        self._say(self._asked_ns, answer, answered_ns - self._asked_ns - self._cost_ns, stage)
 
     async def close(self) -> None:
         if self._pending is not None:
@@ -51,9 +54,7 @@ class LinkWitness:
 
     async def _ask(self) -> tuple[str, int]:
         if self._session is None:
-            connector = aiohttp.TCPConnector(limit=1, keepalive_timeout=3600)
-            timeout = aiohttp.ClientTimeout(total=None)
-            self._session = aiohttp.ClientSession(connector=connector, timeout=timeout, trust_env=False)
+            self._session = _session()
         try:
             async with self._session.get(self._url) as response:
                 await response.read()
@@ -74,3 +75,21 @@ class LinkWitness:
                 stage=stage,
             )
         )
+
+
+async def cost_of_asking(address: str) -> int:
+    """What the question takes where no link is, in ns: the median of several."""
+    took_ns = []
+    async with _session() as session:
+        for _ in range(CALIBRATIONS + 1):
+            asked_ns = now_ns()
+            async with session.get(f"http://{address}/version") as response:
+                await response.read()
+            took_ns.append(now_ns() - asked_ns)
+    return int(median(took_ns[1:]))  # the first also opened the connection
+
+
+def _session() -> aiohttp.ClientSession:
+    """One kept connection, no limit in time, never through a configured HTTP proxy."""
+    connector = aiohttp.TCPConnector(limit=1, keepalive_timeout=3600)
+    return aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=None), trust_env=False)
