@@ -28,12 +28,12 @@ $(READY): requirements.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary=:all: -r requirements.lock
 	@site=$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))'); \
 	  pwd > "$$site/isolation-lab.pth"; \
-	  printf '#!%s\nfrom lab.__main__ import main\nmain()\n' "$$(pwd)/$(BIN)/python" > $(BIN)/lab; chmod +x $(BIN)/lab
+	  printf '#!/bin/sh\nexec "%s" -m lab "$$@"\n' "$$(pwd)/$(BIN)/python" > $(BIN)/lab; chmod +x $(BIN)/lab
 	@touch $@
 
 experiment: $(READY)
-	@read -ra arms <<< "$$BACKENDS"; $(BIN)/lab run "$$EXPERIMENT" "$${arms[@]/#/--arm=}" --runtime "$$RUNTIME" \
-	  --seed "$$SEED" --repeats "$$REPEATS" --leaders-in "$$LEADERS_IN"
+	@read -ra arms <<< "$$BACKENDS"; $(BIN)/lab run "$${arms[@]/#/--arm=}" --runtime "$$RUNTIME" \
+	  --seed "$$SEED" --repeats "$$REPEATS" --leaders-in "$$LEADERS_IN" -- "$$EXPERIMENT"
 
 test: $(READY)
 	@$(BIN)/python -m pytest -m "not slow"

@@ -17,7 +17,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from lab.errors import EXIT_REFUSED, EXIT_UNKNOWN, LabError
+from lab.errors import EXIT_REFUSED, EXIT_UNKNOWN, DoesNotFit, LabError
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 console = Console(highlight=False)
@@ -62,7 +62,7 @@ def run_(
                 print(json.dumps(this.as_json(), sort_keys=True))
             continue
         with Screen(console, this.expected_s, as_json=as_json) as screen:
-            outcome = batch.execute(this, screen.update, errors.print)
+            outcome = batch.execute(this, screen.update, _say)
         outcomes.append(outcome)
         if not as_json:
             run = Run(Path(outcome.path))
@@ -70,7 +70,7 @@ def run_(
             console.print(report.text(run, console.width))
             for name in ("notebook.ipynb", "report.html"):
                 if (run.path / name).exists():
-                    console.print(f"{name.split('.')[0]}: {_short(run.path / name)}", soft_wrap=True)
+                    console.print(f"{name.split('.')[0]}: {batch.as_seen_from_here(run.path / name)}", soft_wrap=True)
             console.print()
     if plan_only:
         return
@@ -89,14 +89,18 @@ def report(path: Annotated[Path, typer.Argument(help="a run's directory")]) -> N
     from lab import api, batch
 
     batch.rendered(api.load(path))
-    console.print(_short(path / "report.html"), soft_wrap=True)
+    console.print(batch.as_seen_from_here(path / "report.html"), soft_wrap=True)
 
 
 @app.command()
 def judge(path: Annotated[Path, typer.Argument(help="a run's directory")]) -> None:
     """Judge an old run with today's definitions."""
     from lab import judge as judging
+    from lab import reaper
     from lab import report as reports
+
+    if reaper.running(path):
+        raise DoesNotFit(f"the run in {path} is still under way; it is judged at its end.")
 
     run = judging.judge(path)
     console.print(reports.text(run, console.width))
@@ -160,9 +164,8 @@ def clean() -> None:
     console.print(f"{reaper.clean()} leftover processes ended.")
 
 
-def _short(path: Path) -> str:
-    here = Path.cwd()
-    return str(path.relative_to(here) if path.is_relative_to(here) else path)
+def _say(sentence: str) -> None:
+    errors.print(sentence, soft_wrap=True, markup=False)
 
 
 def _outcomes(outcomes: list[Any]) -> Table:

@@ -38,13 +38,16 @@ def run(
 
     The run happens in a process of its own and heals when this one dies. run_directory: where to
     write it; empty: a new directory below results/. Raises Refused before anything starts,
+    a run_directory that holds a finished run is shown as it is.
     RunBroken when the run could not be judged at all; one that broke but was judged is returned,
     with the verdict `unknown`.
     """
     if run_path:
         return load(run_path)
+    if run_directory and Path(run_directory, "verdict.json").exists():  # the notebook of a finished run
+        return load(run_directory)
     if run_directory and Path(run_directory, "plan.json").exists():
-        return Run(launch.drive(Path(run_directory), _quietly).path)
+        return Run(launch.drive(Path(run_directory).resolve(), _quietly).path)
     planned = plan.make(experiment, arm=arm, runtime=runtime, seed=seed, leaders_in=leaders_in)
     directory = launch.prepare(planned, run_directory, _say)
     return Run(launch.drive(directory, _quietly).path)

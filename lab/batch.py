@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from lab import launch, plan, render
+from lab import launch, plan, reaper, render
 from lab.errors import EXIT_EXPECTED, EXIT_REFUSED, EXIT_SURPRISE, EXIT_UNKNOWN, LabError, RunBroken
 from lab.plan import Plan
 from lab.results import Run, write_json
@@ -64,7 +64,7 @@ def execute(this: Plan, watch: Watch, say: Callable[[str], None]) -> Outcome:
         "runtime": this.runtime,
         "seed": this.seed,
         "leaders_in": this.experiment.leaders_in,
-        "run_directory": str(directory),
+        "run_directory": as_seen_from_here(directory),
     }
     child = render.start(directory, parameters)
     progress = launch.Progress(directory)
@@ -93,7 +93,7 @@ def rendered(run: Run) -> None:
         "runtime": str(run.plan["runtime"]),
         "seed": run.seed,
         "leaders_in": str(run.plan["leaders_in"]),
-        "run_path": str(run.path.resolve()),
+        "run_path": as_seen_from_here(run.path.resolve()),
     }
     child = render.start(run.path, parameters)
     assert child.stderr is not None
@@ -113,6 +113,12 @@ def save(outcomes: Sequence[Outcome], code: int) -> Path:
     with contextlib.suppress(OSError):  # results/ may be full: the verdicts were printed
         write_json(path, {"exit_code": code, "runs": [asdict(outcome) for outcome in outcomes]})
     return path
+
+
+def as_seen_from_here(path: Path) -> str:
+    """Relative where it can be: the parameters of a notebook are shared with it."""
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def _outcome(this: Plan, directory: Path, told: str) -> Outcome:
@@ -136,7 +142,7 @@ def _await_verdict(directory: Path) -> None:
     """A run whose kernel is gone ends by itself; wait for that, so that nothing is torn."""
     began = (directory / "progress.jsonl").exists()
     deadline = time.monotonic() + (JUDGED_WITHIN_S if began else 0)
-    while not Run(directory).judged and time.monotonic() < deadline:
+    while not Run(directory).judged and time.monotonic() < deadline and any(reaper.marked(directory)):
         time.sleep(POLL_S)
 
 

@@ -10,6 +10,8 @@ from contextlib import asynccontextmanager
 from lab.plan import Plan
 from lab.protocols import Deployment, Network, Runtime
 
+CLOSE_WITHIN_S = 10.0
+
 
 @asynccontextmanager
 async def deployed(plan: Plan, runtime: Runtime, network: Network) -> AsyncIterator[Deployment]:
@@ -34,4 +36,4 @@ async def deployed(plan: Plan, runtime: Runtime, network: Network) -> AsyncItera
 async def _down(plan: Plan, runtime: Runtime, network: Network) -> None:
     for close in (plan.backend.close, network.close, runtime.close):
         with contextlib.suppress(Exception):  # one part that can't close may not keep the next alive
-            await close()
+            await asyncio.wait_for(close(), CLOSE_WITHIN_S)

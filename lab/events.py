@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import msgspec
+
+T = TypeVar("T")
 
 
 class Event(msgspec.Struct, tag_field="event", frozen=True, kw_only=True):
@@ -72,7 +74,7 @@ class FaultMark(Event, tag="fault", frozen=True):
 
 
 class WitnessReading(Event, tag="witness", frozen=True):
-    """One probe of one link, sent at `at_ns`.
+    """One probe of one link, sent at `at_ns`; one that is held up is told of again and again.
 
     answer: ok (delay_ms is the one-way delay) | silent (no answer yet; delay_ms is the time
     waited so far) | refused | closed.
@@ -122,6 +124,7 @@ class Note(Event, tag="note", frozen=True):
     """Something the judge must know: a bypass, a broken step, a lifeline that broke.
 
     name: bypass | broken | interrupted | backend (a node died unasked) | slept (text: seconds)
+    tells (what the backend can tell, so that its absence is noticed: leaders connections bucket_revisions)
     """
 
     name: str
@@ -181,14 +184,29 @@ class Recorder:
         self.close()
 
 
-def read_events(path: Path) -> list[AnyEvent]:
-    """Every whole line of a file a recorder wrote; a torn last line is left out."""
-    return [_EVENTS.decode(line) for line in _whole_lines(path)]
+def read_events(path: Path, unreadable: list[bytes] | None = None) -> list[AnyEvent]:
+    """Every whole line of a file a recorder wrote; a torn last line is left out.
+
+    Lines that can't be read are put into `unreadable`. Raises msgspec.DecodeError without it.
+    """
+    return _decoded(path, _EVENTS, unreadable)
 
 
-def read_samples(path: Path) -> list[Sample]:
-    """Every whole line of a file of samples; a torn last line is left out."""
-    return [_SAMPLES.decode(line) for line in _whole_lines(path)]
+def read_samples(path: Path, unreadable: list[bytes] | None = None) -> list[Sample]:
+    """Every whole line of a file of samples; otherwise as `read_events`."""
+    return _decoded(path, _SAMPLES, unreadable)
+
+
+def _decoded(path: Path, decoder: msgspec.json.Decoder[T], unreadable: list[bytes] | None) -> list[T]:
+    lines = []
+    for line in _whole_lines(path):
+        try:
+            lines.append(decoder.decode(line))
+        except msgspec.DecodeError:
+            if unreadable is None:
+                raise
+            unreadable.append(line)
+    return lines
 
 
 def _whole_lines(path: Path) -> list[bytes]:

@@ -6,6 +6,7 @@ YAML 1.1 would read a region called `no` as False; ruamel.yaml speaks 1.2 and ke
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -68,6 +69,8 @@ def dump(value: BaseModel, path: Path) -> None:
 
 def validated(kind: type[T], settings: Mapping[str, Any], what: str) -> T:
     """Settings of a named part → its (frozen) dataclass. Raises FileRefused naming `what`."""
+    if not (isinstance(kind, type) and is_dataclass(kind)):
+        raise FileRefused(f"{what}: expected a (frozen) dataclass of its settings, found {kind!r}.")
     known = getattr(kind, "__dataclass_fields__", {})
     for key in settings:
         if key not in known:

@@ -6,7 +6,9 @@ On disk: `history.parquet`, one row per line, the columns of all kinds side by s
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,6 +19,7 @@ import msgspec
 import polars as pl
 
 from lab.clock import NS_PER_S
+from lab.errors import Refused
 from lab.events import KINDS, AnyEvent, Event, Sample
 from lab.experiment import Experiment
 from lab.topology import Topology
@@ -149,19 +152,29 @@ class History:
         return Span(min(fault.entering_ns for fault in self.faults), max(ends))
 
     def save(self, directory: Path) -> None:
-        """Write the two tables. Raises OSError when the disk refuses them."""
-        self.rows.write_parquet(directory / "history.parquet", compression="zstd")
-        self.samples.write_parquet(directory / "samples.parquet", compression="zstd")
+        """Write the two tables, each whole or not at all. Raises OSError when the disk refuses them."""
+        _write(self.samples, directory / "samples.parquet")
+        _write(self.rows, directory / "history.parquet")
 
     @classmethod
     def load(cls, directory: Path, topology: Topology, experiment: Experiment) -> History:
-        """Read the two tables of a run."""
-        return cls(
-            pl.read_parquet(directory / "history.parquet"),
-            pl.read_parquet(directory / "samples.parquet"),
-            topology,
-            experiment,
-        )
+        """Read the two tables of a run. Raises Refused when they can't be read."""
+        try:
+            rows, samples = (pl.read_parquet(directory / f"{name}.parquet") for name in ("history", "samples"))
+        except (OSError, pl.exceptions.PolarsError) as error:
+            raise Refused(f"the history in {directory} can't be read: {error}.") from error
+        return cls(rows, samples, topology, experiment)
+
+
+def _write(table: pl.DataFrame, path: Path) -> None:
+    part = path.with_name(f".{path.name}.part")
+    try:
+        table.write_parquet(part, compression="zstd")
+        os.replace(part, path)
+    except pl.exceptions.PolarsError as error:
+        raise OSError(errno.EIO, str(error), str(path)) from error
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def rows_of(events: Iterable[AnyEvent]) -> pl.DataFrame:

@@ -63,7 +63,7 @@ def _blast(measured: Sequence[Measurements]) -> str:
     )
     if not fell:
         return "empty" if measured else "–"
-    regions = dict.fromkeys(region for region, _ in fell)
+    regions = dict.fromkeys(region for one in measured if one.blast_radius for region in one.blast_radius.regions)
     return "; ".join(
         f"{region} ({', '.join(f'{kind} {n}/{len(measured)}' for (r, kind), n in fell.items() if r == region)})"
         for region in regions

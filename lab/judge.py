@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import msgspec
-
 from lab import plan
 from lab.clock import now_ns
 from lab.errors import Refused
@@ -30,16 +28,15 @@ def collect(directory: Path, *, died: bool = False) -> None:
     samples = directory / "samples.jsonl"
     if not parts:
         raise Refused(f"{directory} holds no history: the run died before anything was recorded.")
-    events: list[AnyEvent] = []
-    for part in parts:
-        try:
-            events.extend(read_events(part))
-        except msgspec.DecodeError as error:
-            events.append(Note(at_ns=now_ns(), name="broken", text=f"{part.name} can't be read: {error}"))
+    bad: list[bytes] = []
+    events: list[AnyEvent] = [event for part in parts for event in read_events(part, bad)]
+    told = read_samples(samples, bad)
+    if bad:
+        events.append(Note(at_ns=now_ns(), name="broken", text=f"{len(bad)} recorded lines can't be read"))
     if died:
         last_ns = max((event.at_ns for event in events), default=0)
         events.append(Note(at_ns=last_ns, name="broken", text="the runner died before the run's end"))
-    History.of(events, read_samples(samples), run.topology, run.experiment).save(directory)
+    History.of(events, told, run.topology, run.experiment).save(directory)
     for part in [*parts, samples]:
         part.unlink(missing_ok=True)
 

@@ -18,7 +18,7 @@ from typing import Any
 from lab import judge, plan
 from lab.errors import LabError, RunBroken
 from lab.plan import Plan
-from lab.reaper import MARK
+from lab.reaper import MARK, running
 from lab.results import Run, new_directory
 
 POLL_S = 0.2
@@ -79,6 +79,8 @@ def finished(directory: Path) -> Run:
     run = Run.at(directory)
     if run.judged:
         return run
+    if running(directory):
+        raise RunBroken(f"the run in {directory} is still being healed and judged; look again in a moment.")
     log = directory / "runner.log"
     last = log.read_text(errors="replace").strip().splitlines()[-1:] if log.exists() else []
     try:

@@ -128,6 +128,7 @@ class Durability(_Model):
     """Acknowledged writes that can't be read after settle."""
 
     acknowledged: int
+    tested: int = Field(description="acknowledged writes that were never overwritten, one per key")
     lost: int | None = Field(description="None: keys could not be read back")
     lost_by_region: dict[str, int]
     examples: list[str]
@@ -171,6 +172,7 @@ class Harness(_Model):
     loop_lag_p50_ms: float | None
     loop_lag_p99_ms: float | None
     loop_lag_max_ms: float | None
+    start_late_p99_ms: float | None = Field(description="how late operations were begun, p99")
     shed: int
     in_flight_max: int
     complete: bool

@@ -145,13 +145,17 @@ class MemoryNetwork:
         self._world = WORLDS[addresses.toxiproxy]
 
     @asynccontextmanager
-    async def harm(self, link: Link, impairment: Impairment, *, close_after: bool | None = None) -> AsyncIterator[None]:
-        self._world.harms[link].append(impairment)
-        self._world.cut_once |= isinstance(impairment, Cut)
+    async def harm(
+        self, impairments: Mapping[Link, Impairment], *, close_after: bool | None = None
+    ) -> AsyncIterator[None]:
+        for link, impairment in impairments.items():
+            self._world.harms[link].append(impairment)
+            self._world.cut_once |= isinstance(impairment, Cut)
         try:
             yield
         finally:
-            self._world.harms[link].remove(impairment)
+            for link, impairment in impairments.items():
+                self._world.harms[link].remove(impairment)
             self._world.healed.set()
             self._world.healed = asyncio.Event()
 
@@ -198,6 +202,7 @@ class MemoryBackend:
     name: ClassVar[str] = "memory"
     ports: ClassVar[tuple[str, ...]] = ()
     wan_ports: ClassVar[tuple[str, ...]] = ()
+    bucket_revisions: ClassVar[bool] = True
 
     def __init__(self, version: str, options: Mapping[str, str]) -> None:
         self.settings = files.validated(Settings, options, "arm memory")

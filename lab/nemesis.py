@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from lab.clock import NS_PER_S, now_ns, sleep_until
+from lab.errors import NetworkBroken
 from lab.events import Event, FaultMark, Note
 from lab.plan import PlannedFault
 from lab.protocols import Deployment
@@ -53,8 +54,13 @@ class Nemesis:
                 finally:
                     self.in_force.remove(planned.label)
                     mark("leaving")
-        finally:
+        except NetworkBroken as error:
+            self._record(Note(at_ns=now_ns(), name="broken", text=f"{planned.label} did not heal: {error}"))
+            raise
+        except BaseException:  # cancelled in the middle, and healed on the way out
             mark("left")
+            raise
+        mark("left")
         await self._read_back(planned)
 
     async def _read_back(self, planned: PlannedFault) -> None:

@@ -71,6 +71,17 @@ def execute(notebook: Path, output: Path, parameters: Mapping[str, Parameter]) -
                 f"the kernel of {notebook.name} ended early ({error}); "
                 "what its run left can be judged with `lab judge`."
             ) from None
+    _without_places(output)
+
+
+def _without_places(executed: Path) -> None:
+    """Notebooks get shared: papermill notes where they lay on this machine, names are enough."""
+    content = _read(executed)
+    told = content.metadata.get("papermill", {})
+    for key in ("input_path", "output_path"):
+        if told.get(key):
+            told[key] = Path(told[key]).name
+    nbformat.write(content, executed)
 
 
 def parameter_names(notebook: Path) -> list[str]:

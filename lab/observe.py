@@ -46,6 +46,7 @@ async def observed(deployment: Deployment, books: Books) -> AsyncIterator[None]:
     tasks = [asyncio.create_task(sample()), *(asyncio.create_task(read(i)) for i in range(len(witnesses)))]
     try:
         yield
+        _still_looking(tasks)
     finally:
         for task in tasks:
             task.cancel()
@@ -91,6 +92,13 @@ def _not_as_far_as_stated(deployment: Deployment, books: Books) -> list[str]:
         if abs(read_ms - stated_ms) > max(ATTEST_WITHIN_MS, ATTEST_WITHIN * stated_ms):
             sentences.append(f"{a}-{b} takes {read_ms:.1f} ms there and back, the topology says {stated_ms:g} ms")
     return sentences
+
+
+def _still_looking(tasks: Sequence[asyncio.Task[None]]) -> None:
+    """An observer that died left a hole in the history that looks like peace."""
+    for task in tasks:
+        if task.done() and not task.cancelled() and (error := task.exception()):
+            raise RunBroken(f"an observer died: {type(error).__name__}: {error}.") from error
 
 
 async def _after(seconds: float, step: Coroutine[Any, Any, None]) -> None:

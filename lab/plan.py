@@ -29,11 +29,13 @@ from lab.network import NETWORKS
 from lab.protocols import Backend, Fault, FaultContext, Impairment, Network, RunFiles, Runtime, Workload
 from lab.results import Run, write_json
 from lab.runtimes import RUNTIMES
+from lab.runtimes.ports import BLOCK
 from lab.topology import Link, Topology
 from lab.workloads import WORKLOADS
 
 LEADERS_IN = ("home", "faulted", "elsewhere", "any")
 TOXIPROXY = "toxiproxy-server"
+SPARE_PORTS = 50  # some of a block may be taken by others
 # What a run takes beside its phases, for the estimate: bring-up, settle, judging, rendering.
 AROUND_S = {"deploy": 25, "settle": 10, "report": 12}
 
@@ -261,6 +263,8 @@ def _assemble(experiment: Experiment, topology: Topology, arm: Arm, runtime: str
     faults = tuple(
         _fault(index, planned, topology, arm, runtime, seed) for index, planned in enumerate(experiment.faults)
     )
+    if runtime == "process":
+        _check_ports(topology, backend)
     plan = Plan(resolved, topology, arm, seed, runtime, backend, workload, faults)
     _check_leaders(plan)
     return plan
@@ -280,6 +284,17 @@ def _check_leaders(plan: Plan) -> None:
         raise DoesNotFit(
             f"leaders_in {asked!r} needs faults that name exactly one region, found "
             f"{', '.join(plan.faulted) or 'none'}; use home or any."
+        )
+
+
+def _check_ports(topology: Topology, backend: Backend) -> None:
+    """A run has one block of ports: nodes' own, a proxy per foreign node and dialling region, witnesses."""
+    foreign = len(topology.nodes) * (len(topology.regions) - 1)
+    needed = len(topology.nodes) * len(backend.ports) + foreign * len(backend.wan_ports) + len(topology.links) + 1
+    if needed > BLOCK - SPARE_PORTS:
+        raise DoesNotFit(
+            f"topology {topology.name} with {backend.name} needs {needed} ports on this machine, "
+            f"a run has {BLOCK - SPARE_PORTS}; use fewer nodes or regions."
         )
 
 

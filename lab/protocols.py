@@ -184,7 +184,7 @@ class Workload(Protocol):
         """The open-loop schedule of one region, by time."""
         ...
 
-    def settle(self, regions: Sequence[str]) -> list[Due]:
+    def settle(self, regions: Sequence[str], load_s: float, seed: int) -> list[Due]:
         """What every region reads back at the end: all keys of all regions."""
         ...
 
@@ -243,10 +243,12 @@ class Network(Protocol):
         ...
 
     def harm(
-        self, link: Link, impairment: Impairment, *, close_after: bool | None = None
+        self, impairments: Mapping[Link, Impairment], *, close_after: bool | None = None
     ) -> AbstractAsyncContextManager[None]:
-        """Entering impairs, leaving removes only what was added, also when cancelled.
-        close_after: end the link's connections at the heal; None: only after `blackhole`."""
+        """Entering impairs all links in one step, leaving removes in one step only what was added,
+        also when cancelled: link by link, every heal would hold a moment in which a region can
+        send but not hear. close_after: end the links' connections at the heal; None: only after
+        `blackhole`."""
         ...
 
     def witness(self, link: Link, record: Callable[[Event], None]) -> Witness: ...
@@ -286,6 +288,8 @@ class Backend(Protocol):
     name: ClassVar[str]
     ports: ClassVar[tuple[str, ...]]
     wan_ports: ClassVar[tuple[str, ...]]
+    bucket_revisions: ClassVar[bool]
+    """Whether revisions are counted per bucket (else per key): then none is ever given twice."""
 
     def programs(self) -> Mapping[str, str]:
         """program → version, of every server program the nodes need."""

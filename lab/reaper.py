@@ -60,15 +60,25 @@ def reap(directory: Path, spare: int = 0) -> int:
     return len(killed)
 
 
+def running(directory: Path) -> bool:
+    """Whether the run in `directory` is still under way."""
+    return any(_is_runner(process) for process, _ in marked(directory.resolve()))
+
+
+def _is_runner(process: psutil.Process) -> bool:
+    with contextlib.suppress(psutil.Error):
+        return "lab.runner" in process.cmdline()
+    return False
+
+
 def clean() -> int:
     """Reap every run whose runner is gone; how many processes were ended."""
     living: set[str] = set()
     runs: set[str] = set()
     for process, run in marked():
         runs.add(run)
-        with contextlib.suppress(psutil.Error):
-            if "lab.runner" in process.cmdline():
-                living.add(run)
+        if _is_runner(process):
+            living.add(run)
     return sum(reap(Path(run)) for run in runs - living)
 
 

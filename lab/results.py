@@ -60,6 +60,9 @@ class Run:
 
     path: Path
 
+    def __repr__(self) -> str:
+        return f"Run({'/'.join(self.path.parts[-4:])!r})"  # shown in notebooks, which get shared
+
     @classmethod
     def at(cls, path: str | Path) -> Run:
         """The run in a directory. Raises Refused when it isn't one."""

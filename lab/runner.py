@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import resource
 import signal
 import sys
 import threading
@@ -27,6 +28,7 @@ from lab.events import Connections, Note, Phase
 from lab.nemesis import Nemesis
 from lab.plan import Plan
 from lab.protocols import (
+    Backend,
     ComparesReplicas,
     CountsConnections,
     Deployment,
@@ -38,6 +40,7 @@ from lab.task import Task
 
 LEAD_IN_S = 0.5  # from the order to begin to the first operation, so that all workers have heard it
 QUIET_WITHIN_S = 10.0
+OPEN_FILES = 16_384
 ROUTES_WITHIN_S = 30.0  # after the heal
 
 
@@ -49,6 +52,7 @@ async def conduct(this: Plan, directory: Path, books: Books) -> None:
         try:
             async with _crew(this, deployment, directory, books) as crew, observe.observed(deployment, books):
                 books.phase("prepare")
+                books.record(Note(at_ns=now_ns(), name="tells", text=" ".join(_tells(this.backend))))
                 await crew.all("prepare")
                 await _place_leaders(this, deployment)
                 await _look_for_bypass(deployment, books)
@@ -67,6 +71,7 @@ async def _load(this: Plan, deployment: Deployment, crew: Crew, books: Books) ->
     settle_ns = recovery_ns + int(phases.recovery_s * NS_PER_S)
     nemesis = Nemesis(deployment, books.record)
     books.in_force = nemesis.in_force
+
     async def announce() -> None:
         """Each phase is recorded when it begins: one that a broken run never reached isn't in its history."""
         for name, at_ns in (
@@ -85,6 +90,7 @@ async def _load(this: Plan, deployment: Deployment, crew: Crew, books: Books) ->
         await _count_connections(deployment, books, "entered")
         await nemesis.run(this.faults, fault_ns, recovery_ns)
         books.healed_ns = now_ns()
+        await _routes_back(deployment, books)
 
     async with asyncio.TaskGroup() as group:
         group.create_task(announce())
@@ -104,13 +110,22 @@ async def _settle(deployment: Deployment, crew: Crew, books: Books) -> None:
     if isinstance(deployment.backend, ComparesReplicas):
         for replica in await deployment.backend.replicas(deployment):
             books.record(replica)
-    await _routes_back(deployment, books)
     await _look_for_bypass(deployment, books)
     books.look_at_the_clock()
     books.record(Phase(at_ns=now_ns(), phase="end"))
 
 
 # -- steps ----------------------------------------------------------------------------------------
+
+
+def _tells(backend: Backend) -> list[str]:
+    """What the history must hold of this backend; where it is absent all the same, the run is unknown."""
+    able = {
+        "leaders": isinstance(backend, PlacesLeaders),
+        "connections": isinstance(backend, CountsConnections),
+        "bucket_revisions": backend.bucket_revisions,
+    }
+    return [name for name, can in able.items() if can]
 
 
 async def _place_leaders(this: Plan, deployment: Deployment) -> None:
@@ -144,7 +159,7 @@ async def _routes_back(deployment: Deployment, books: Books) -> None:
         counts = await deployment.backend.connections(deployment)
         if all(counts.get(pair, 0) >= count for pair, count in books.connections.items()):
             break
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(1)
     await _count_connections(deployment, books, "settled")
 
 
@@ -198,7 +213,7 @@ async def run(this: Plan, directory: Path) -> None:
             await conduct(this, directory, books)
         except BaseExceptionGroup as group:
             broken = _first(group)
-        except (LabError, OSError, asyncio.CancelledError) as error:
+        except BaseException as error:  # a bug of ours too: what was recorded is judged before it is raised
             broken = error
         if broken is not None:
             books.broke(broken)
@@ -206,6 +221,8 @@ async def run(this: Plan, directory: Path) -> None:
     books.progress("judge")
     await asyncio.to_thread(_finish, directory)
     books.progress("done", broken=str(broken) if broken is not None else "")
+    if broken is not None and not isinstance(broken, (LabError, OSError, asyncio.CancelledError)):
+        raise broken
 
 
 def _finish(directory: Path) -> None:
@@ -214,12 +231,10 @@ def _finish(directory: Path) -> None:
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The error a task group died of; a bug of ours is raised as it is."""
+    """The error a task group died of."""
     error: BaseException = group
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    if not isinstance(error, (LabError, OSError, asyncio.CancelledError)):
-        raise error
     return error
 
 
@@ -232,7 +247,8 @@ async def _main(directory: Path) -> None:
             task.cancel()
 
     def lifeline() -> None:
-        sys.stdin.buffer.read()
+        while os.read(sys.stdin.fileno(), 4096):  # not sys.stdin: its lock would abort the interpreter's end
+            pass
         with contextlib.suppress(RuntimeError):  # the loop is closed: the run has ended by itself
             loop.call_soon_threadsafe(interrupt)
 
@@ -248,9 +264,19 @@ async def _main(directory: Path) -> None:
         work.result()
 
 
+def _raise_file_limit() -> None:
+    """Nodes inherit the limit; Toxiproxy alone holds two descriptors per connection it carries."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
 def main() -> int:
     directory = Path(sys.argv[1]).resolve()
     os.environ[reaper.MARK] = str(directory)
+    _raise_file_limit()
     watcher = reaper.start(directory)
     try:
         asyncio.run(_main(directory))

@@ -14,6 +14,7 @@ import asyncio
 import contextlib
 import gc
 import json
+import math
 import os
 import sys
 from collections import Counter
@@ -28,10 +29,11 @@ from lab.events import LoopLag, Operation, Recorder, Visible, WorkerMark
 from lab.protocols import Client, Due, Result, Workload
 from lab.task import Tally, Task, task_of
 
-IN_FLIGHT_MAX = 800
+IN_FLIGHT_LEAST, HEADROOM = 800, 1.25
 LATE_S = 10.0  # how long a late completion is awaited before it is `info`
 LAG_EVERY_S = 0.02
-PRELOAD_AT_ONCE, SETTLE_AT_ONCE, SETTLE_TRIES = 20, 50, 3
+PRELOAD_AT_ONCE, SETTLE_AT_ONCE, SETTLE_TRIES = 20, 100, 3
+BETWEEN_TRIES_S, SETTLE_WITHIN_S = 0.5, 45.0
 
 Say = Callable[[Mapping[str, Any]], None]
 
@@ -48,7 +50,7 @@ class Worker:
         self._probes: list[Client] = []
         self._background: list[asyncio.Task[None]] = []
         self._flying: Counter[str] = Counter()
-        self._most = 0
+        self._most = self._cap = 0
         self._tally = Tally()
 
     async def prepare(self) -> None:
@@ -72,6 +74,7 @@ class Worker:
         gc.collect()
         gc.freeze()  # nothing made so far will be garbage soon; spares long pauses under load
         reporter = asyncio.create_task(self._report(start_at_ns))
+        self._cap = in_flight_cap(len(schedule), task.load_s, self._workload.deadline_s)
         running: set[asyncio.Task[None]] = set()
         for due in schedule:
             at_ns = start_at_ns + due.offset_ns
@@ -88,8 +91,12 @@ class Worker:
         self._recorder.flush()
 
     async def settle(self) -> None:
-        """Read every key of every region back."""
-        await self._each(self._workload.settle(self._task.regions), SETTLE_AT_ONCE, "settle", SETTLE_TRIES)
+        """Read every key of every region back; what could not be read in time has no row."""
+        task = self._task
+        todo = self._workload.settle(task.regions, task.load_s, task.seed)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(SETTLE_WITHIN_S):
+                await self._each(todo, SETTLE_AT_ONCE, "settle", SETTLE_TRIES)
         self._recorder.flush()
 
     async def close(self) -> None:
@@ -107,7 +114,7 @@ class Worker:
     def _begin(self, due: Due, at_ns: int, second: int) -> asyncio.Task[None] | None:
         kind = self._workload.kind(self._task.region, due)
         self._tally.due[second] += 1
-        if self._flying[kind] >= IN_FLIGHT_MAX * self._workload.shares()[kind]:
+        if self._flying[kind] >= self._cap * self._workload.shares()[kind]:
             self._record(due, at_ns, "load", started_ns=0, ended_ns=0, outcome="fail", error="shed")
             return None
         self._flying[kind] += 1
@@ -134,6 +141,8 @@ class Worker:
             outcome, error = ("fail" if isinstance(failure, OperationFailed) else "info"), failure.code
         except TimeoutError:
             outcome, error = "info", "timeout"
+        except Exception as surprise:  # a library's bug may not make an operation vanish
+            outcome, error = "info", type(surprise).__name__
         ended_ns = now_ns()
         if outcome == "ok" or last_try:
             self._record(
@@ -171,8 +180,9 @@ class Worker:
             async with gate:
                 for attempt in range(tries):
                     last = attempt == tries - 1
-                    if (await self._perform(due, now_ns(), phase, last_try=last))[1]:
+                    if (await self._perform(due, now_ns(), phase, last_try=last))[1] or last:
                         return
+                    await asyncio.sleep(BETWEEN_TRIES_S)
 
         await asyncio.gather(*map(one, todo))
 
@@ -225,6 +235,12 @@ class Worker:
     def _new_client(self) -> Client:
         client: Client = _named(self._task.client.factory)(self._task.client)
         return client
+
+
+def in_flight_cap(operations: int, load_s: float, deadline_s: float) -> int:
+    """Operations in flight at most. More than can be open when nothing answers at all: the lab must
+    not shed what the backend might have served after the heal. A kind has its share of it."""
+    return max(IN_FLIGHT_LEAST, math.ceil(HEADROOM * operations / load_s * (deadline_s + LATE_S)))
 
 
 def _named(name: str) -> Any:

@@ -5,6 +5,7 @@ Each command is a process of its own in a LAB_HOME of its own, as a user's would
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import platform
@@ -34,41 +35,48 @@ def saying(old: str, new: str) -> str:
     return SHORT.replace(old, new)
 
 
+RUN = ["run", "short"]
+
+
+def arm(text: str) -> list[str]:
+    return [*RUN, "--arm", text]
+
+
 REFUSED = [
     # what is wrong, the experiment file, arguments of `lab`, what the sentence must say
     ("experiment", SHORT, ["run", "shrot"], r"unknown experiment 'shrot' \(did you mean 'short'\?\); known: short\."),
     ("experiment file", SHORT, ["run", "./none.yaml"], r"experiment file './none.yaml' does not exist; give"),
-    ("topology", saying("pair", "pear"), ["run", "short"], r"unknown topology 'pear' \(did you mean 'pair'\?\)"),
-    ("region", saying("region: b", "region: c"), ["run", "short"], r"unknown region 'c'.*known: a, b\."),
-    ("fault", saying("latency", "latancy"), ["run", "short"], r"unknown fault 'latancy' \(did you mean 'latency'\?\)"),
-    ("fault setting", saying("add_ms", "ad_ms"), ["run", "short"], r"fault latency: unknown setting 'ad_ms' .*add_ms"),
-    ("setting's type", saying("50}", "often}"), ["run", "short"], r"fault latency: add_ms.*number.*'often'"),
-    ("setting's value", saying("50}", "-50}"), ["run", "short"], r"add_ms must be .* between 0 and 60000 ms, found -50"),
-    ("workload", saying("{kv:", "{kw:"), ["run", "short"], r"unknown workload 'kw'; known: kv\."),
-    ("workload setting", saying("keys: 20", "keys: 2"), ["run", "short"], r"expected 1 ≤ groups ≤ keys .*keys 2"),
-    ("key", saying("phases", "phasen"), ["run", "short"], r"short.yaml:5: unknown key 'phasen' \(did you mean 'phases'"),
-    ("phase", saying("steady_s: 4", "steady_s: 1"), ["run", "short"], r"short.yaml:5: phases.steady_s: .*found 1"),
-    ("YAML", saying("{kv:", "{{kv:"), ["run", "short"], r"short.yaml:\d+: "),
-    ("fault too long", saying("50}", "50}\n    for_s: 9"), ["run", "short"], r"the fault phase has 4 s"),
-    ("checker", saying("isolation,", "isolaton,"), ["run", "short"], r"unknown checker 'isolaton' \(did you mean 'isol"),
-    ("own checker", saying("isolation,", "./mine.py:x,"), ["run", "short"], r"checker file 'mine.py' does not exist; give"),
-    ("expectation", SHORT + "expect: {Bad Arm: {}}\n", ["run", "short"], r"short.yaml:9: .*'Bad Arm' is not of the form"),
-    ("backend", SHORT, ["run", "short", "--arm", "jetstream"], r"unknown backend 'jetstream' \(did you mean 'jetstream-s"),
-    ("arm's form", SHORT, ["run", "short", "--arm", "jetstream-stretched@"], r"arm .* is not of the form backend\[@"),
-    ("arm option", SHORT, ["run", "short", "--arm", "jetstream-stretched+synk=always"], r"unknown setting 'synk' \(did you"),
-    ("option value", SHORT, ["run", "short", "--arm", "jetstream-stretched+sync=never"], r"sync: .*'default' or 'always'"),
-    ("version's form", SHORT, ["run", "short", "--arm", "jetstream-stretched@new"], r"version 'new' of nats-server is not"),
-    ("version", SHORT, ["run", "short", "--arm", "jetstream-stretched@99.99.99"], r"nats-server 99\.99\.99 can't be had: "),
-    ("arm path", SHORT, ["run", "short", "--arm", "jetstream-stretched@./no/such"], r"no/such .* does not exist"),
-    ("runtime", SHORT, ["run", "short", "--runtime", "proces"], r"unknown runtime 'proces' \(did you mean 'process'\?\)"),
-    ("runtime that does not fit", SHORT, ["run", "short", "--runtime", "memory"], r"does not run on runtime 'memory'"),
-    ("leaders_in", SHORT, ["run", "short", "--leaders-in", "hom"], r"unknown leaders_in 'hom' \(did you mean 'home'\?\)"),
+    ("topology", saying("pair", "pear"), RUN, r"unknown topology 'pear' \(did you mean 'pair'\?\)"),
+    ("region", saying("region: b", "region: c"), RUN, r"unknown region 'c'.*known: a, b\."),
+    ("fault", saying("latency", "latancy"), RUN, r"unknown fault 'latancy' \(did you mean 'latency'\?\)"),
+    ("fault setting", saying("add_ms", "ad_ms"), RUN, r"fault latency: unknown setting 'ad_ms' .*add_ms"),
+    ("setting's type", saying("50}", "often}"), RUN, r"fault latency: add_ms.*number.*'often'"),
+    ("setting's value", saying("50}", "-50}"), RUN, r"add_ms must be .* between 0 and 60000 ms, found -50"),
+    ("workload", saying("{kv:", "{kw:"), RUN, r"unknown workload 'kw'; known: kv\."),
+    ("workload setting", saying("keys: 20", "keys: 2"), RUN, r"expected 1 ≤ groups ≤ keys .*keys 2"),
+    ("key", saying("phases", "phasen"), RUN, r"short.yaml:5: unknown key 'phasen' \(did you mean 'phases'"),
+    ("phase", saying("steady_s: 4", "steady_s: 1"), RUN, r"short.yaml:5: phases.steady_s: .*found 1"),
+    ("YAML", saying("{kv:", "{{kv:"), RUN, r"short.yaml:\d+: "),
+    ("fault too long", saying("50}", "50}\n    for_s: 9"), RUN, r"the fault phase has 4 s"),
+    ("checker", saying("isolation,", "isolaton,"), RUN, r"unknown checker 'isolaton' \(did you mean 'isol"),
+    ("own checker", saying("isolation,", "./mine.py:x,"), RUN, r"checker file 'mine.py' does not exist; give"),
+    ("expectation", SHORT + "expect: {Bad Arm: {}}\n", RUN, r"short.yaml:9: .*'Bad Arm' is not of the form"),
+    ("backend", SHORT, arm("jetstream"), r"unknown backend 'jetstream' \(did you mean 'jetstream-s"),
+    ("arm's form", SHORT, arm("jetstream-stretched@"), r"arm .* is not of the form backend\[@"),
+    ("arm option", SHORT, arm("jetstream-stretched+synk=always"), r"unknown setting 'synk' \(did you"),
+    ("option value", SHORT, arm("jetstream-stretched+sync=never"), r"sync: .*'default' or 'always'"),
+    ("version's form", SHORT, arm("jetstream-stretched@new"), r"version 'new' of nats-server is not"),
+    ("version", SHORT, arm("jetstream-stretched@99.99.99"), r"nats-server 99\.99\.99 can't be had: "),
+    ("arm path", SHORT, arm("jetstream-stretched@./no/such"), r"no/such .* does not exist"),
+    ("runtime", SHORT, [*RUN, "--runtime", "proces"], r"unknown runtime 'proces' \(did you mean 'process'\?\)"),
+    ("runtime that does not fit", SHORT, [*RUN, "--runtime", "memory"], r"does not run on runtime 'memory'"),
+    ("leaders_in", SHORT, [*RUN, "--leaders-in", "hom"], r"unknown leaders_in 'hom' \(did you mean 'home'\?\)"),
     (
         "leaders_in without a fault", SHORT.replace(SHORT[SHORT.index("faults:") : SHORT.index("hypo")], ""),
-        ["run", "short", "--leaders-in", "faulted"], r"leaders_in 'faulted' needs faults that name exactly one region",
+        [*RUN, "--leaders-in", "faulted"], r"leaders_in 'faulted' needs faults that name exactly one region",
     ),
-    ("negative seed", SHORT, ["run", "short", "--seed", "-1"], r"seed must be a whole number from 0 on, found -1"),
-    ("path of a run", SHORT, ["judge", "topologies"], r"topologies is not a run: expected a directory that holds plan\.js"),
+    ("negative seed", SHORT, [*RUN, "--seed", "-1"], r"seed must be a whole number from 0 on, found -1"),
+    ("path of a run", SHORT, ["judge", "topologies"], r"topologies is not a run: expected a directory that"),
     ("path of a report", SHORT, ["report", "nowhere"], r"nowhere is not a run: expected a directory"),
     ("schema", SHORT, ["schema", "toplogy"], r"unknown schema 'toplogy' \(did you mean 'topology'\?\)"),
 ]  # fmt: skip
@@ -130,7 +138,9 @@ def test_own_checker_that_can_not_be_loaded(tmp_path: Path, text: str, sentence:
 
 def _wrong_digest(folder: Path) -> dict[str, str]:
     cache = folder / "cache"
-    place = cache / "isolation-lab/bin/nats-server" / NEWEST["nats-server"] / f"{sys.platform}-{platform.machine().lower()}"
+    place = (
+        cache / "isolation-lab/bin/nats-server" / NEWEST["nats-server"] / f"{sys.platform}-{platform.machine().lower()}"
+    )
     place.mkdir(parents=True)
     (place / "nats-server").write_text("#!/bin/sh\necho nats-server: v2.15.1\n")
     (place / "nats-server").chmod(0o755)
@@ -162,9 +172,7 @@ def _other_version(folder: Path) -> dict[str, str]:
         (_other_version, r"is version 2\.1\.1, expected .*; put nats-server-"),
     ],
 )
-def test_binaries_that_can_not_be_had(
-    tmp_path: Path, prepare: Callable[[Path], dict[str, str]], sentence: str
-) -> None:
+def test_binaries_that_can_not_be_had(tmp_path: Path, prepare: Callable[[Path], dict[str, str]], sentence: str) -> None:
     done = lab(home(tmp_path), "run", "short", **OFFLINE, **prepare(tmp_path))
     assert done.returncode == 12, done.stderr
     assert re.search(sentence, one_sentence(done))
@@ -202,7 +210,9 @@ def test_equal_seeds_give_equal_plans(tmp_path: Path) -> None:
     texts = []
     for name, seed in (("one", 1), ("two", 1), ("three", 2)):
         (tmp_path / name).mkdir()
-        plan.make(str(ROOT / "experiments/gray-region.yaml"), arm="jetstream-stretched", seed=seed).save(tmp_path / name)
+        plan.make(str(ROOT / "experiments/gray-region.yaml"), arm="jetstream-stretched", seed=seed).save(
+            tmp_path / name
+        )
         texts.append((tmp_path / name / "plan.json").read_bytes())
     assert texts[0] == texts[1] != texts[2]
 
@@ -268,7 +278,9 @@ def test_toxiproxy_dies_in_mid_run(tmp_path: Path) -> None:
 
 def test_a_node_that_does_not_start_says_why(tmp_path: Path) -> None:
     script = tmp_path / "nats"
-    script.write_text('#!/bin/sh\n[ "$1" = --version ] && echo nats-server: v2.15.1 && exit 0\necho "no such luck today"\nexit 1\n')
+    script.write_text(
+        '#!/bin/sh\n[ "$1" = --version ] && echo nats-server: v2.15.1 && exit 0\necho "no such luck today"\nexit 1\n'
+    )
     script.chmod(0o755)
     begun_s = time.monotonic()
     done = lab(home(tmp_path), "run", "short", "--arm", f"jetstream-stretched@{script}")
@@ -281,21 +293,63 @@ def test_a_node_that_does_not_start_says_why(tmp_path: Path) -> None:
     assert not (directory / "nodes").exists()
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("size", ["64k", "1m", "6m"])
-def test_a_full_disk_is_a_sentence(tmp_path: Path, size: str) -> None:
+@pytest.fixture
+def small_disk(tmp_path: Path, request: pytest.FixtureRequest) -> Any:
+    """A LAB_HOME whose results/ is a file system of that size."""
     home(tmp_path)
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(tmp_path / "results")], capture_output=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip(f"a small file system can't be mounted here: {mounted.stderr.decode().strip()}")
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={request.param}", "tmpfs", str(tmp_path / "results")]
     try:
-        with underway(tmp_path) as run:
-            out, err = run.process.communicate(timeout=150)
-            assert run.process.returncode == 11, (out, err)
-            assert "Traceback" not in out + err
-            assert re.search(r"[Nn]o space|full", out + err), (out, err)
-            wait_for("end of all processes", lambda: not run.members(), 15)
-    finally:
-        subprocess.run(["umount", "-l", str(tmp_path / "results")], check=False)
+        done = subprocess.run(mount, capture_output=True, check=False, text=True)
+    except OSError as error:
+        pytest.skip(f"no mount here: {error}")
+    if done.returncode:
+        pytest.skip(f"a small file system can't be mounted here: {done.stderr.strip()}")
+    yield tmp_path
+    subprocess.run(["umount", "-l", str(tmp_path / "results")], check=True)
+
+
+def fill(folder: Path) -> None:
+    """Leave no byte free."""
+    with (folder / "filler").open("wb", buffering=0) as out, contextlib.suppress(OSError):
+        for size in (65_536, 4_096, 1):
+            with contextlib.suppress(OSError):
+                while out.write(b"x" * size) == size:
+                    pass
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("small_disk", "phase"), [("64k", ""), ("8m", "prepare"), ("8m", "fault")], indirect=["small_disk"]
+)
+def test_a_disk_that_fills_up_in_mid_run(small_disk: Path, phase: str) -> None:
+    with underway(small_disk) as run:
+        if phase:
+            run.reach(phase)
+            fill(small_disk / "results")
+        out, err = run.process.communicate(timeout=150)
+        assert run.process.returncode == 11, (out, err)
+        assert "Traceback" not in out + err
+        assert re.search(r"^the report can't be written to .*: No space left on device\.$", err, re.MULTILINE), (
+            out,
+            err,
+        )
+        wait_for("end of all processes", lambda: not run.members(), 15)
+    if phase == "fault":  # with room again, what was recorded can be judged
+        (small_disk / "results" / "filler").unlink()
+        assert lab(small_disk, "judge", str(run.directory)).returncode == 11
+        assert verdict_of(run.directory)["verdict"] == "unknown"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("small_disk", ["1m"], indirect=True)
+def test_a_disk_too_small_for_the_report_leaves_the_verdict(small_disk: Path) -> None:
+    with underway(small_disk) as run:
+        out, err = run.process.communicate(timeout=150)
+        verdict = verdict_of(run.directory)
+        assert run.process.returncode == (0 if verdict["as_expected"] else 10), (out, err)
+        assert re.search(r"^the report can't be written to .*: No space left on device\.$", err, re.MULTILINE), (
+            out,
+            err,
+        )
+        assert not (run.directory / "report.html").exists()
+        wait_for("end of all processes", lambda: not run.members(), 15)

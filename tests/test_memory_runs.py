@@ -13,9 +13,9 @@ from lab.results import Run
 from tests import virtual_time
 
 PHASES = {"steady_s": 8, "fault_s": 20, "recovery_s": 20}
-PARTITION = [{"partition": {"region": "sg"}, "for_s": 15}]
+PARTITION = [{"partition": {"region": "sg"}, "for_s": 16}]
 HYPOTHESIS = ["isolation", "durability", "convergence", "watches"]
-KV = {"kv": {"rate_per_s": 50}}
+KV = {"kv": {"rate_per_s": 100}}
 
 
 def run_once(
@@ -69,7 +69,7 @@ def test_an_outage_that_spreads_is_measured_to_the_second(tmp_path: Path) -> Non
     assert blast.kinds == {"eu": ["put"], "us": ["put"]}
     [put] = [o for o in run.measurements.outages if (o.region, o.cut, o.kind) == ("us", "put", "availability")]
     assert put.onset_s == pytest.approx(8, abs=0.3)  # caught in flight just before the cut
-    assert put.end_s == pytest.approx(8 + 15 - 2, abs=0.5)  # from then on, late by less than the deadline
+    assert put.end_s == pytest.approx(8 + 16 - 2, abs=0.5)  # from then on, late by less than the deadline
     assert put.depth == pytest.approx(1.0)
 
 
@@ -81,7 +81,7 @@ def test_no_fault_no_outage(tmp_path: Path) -> None:
 
 
 def test_gray_latency_shows_as_staleness_not_as_outage(tmp_path: Path) -> None:
-    gray = [{"latency": {"region": "sg", "add_ms": [1000, 2000]}, "for_s": 15}]
+    gray = [{"latency": {"region": "sg", "add_ms": [1000, 2000]}, "for_s": 16}]
     run = run_once(tmp_path, "memory", faults=gray)
     assert run.verdict.verdict == "valid", run.verdict.why
     stale = run.measurements.staleness["us"]

@@ -26,4 +26,5 @@ def check(history: History, measurements: Measurements, experiment: Experiment) 
     if durability.lost is None:
         missing = f"{durability.unread} reads after settle failed or lack"
         return Finding(verdict="unknown", why=[f"some keys could be read back nowhere: {missing}"])
-    return Finding(verdict="valid", why=[f"none {of} was lost"])
+    tested = f"the {durability.tested} that were never overwritten were all read back"
+    return Finding(verdict="valid", why=[f"none {of} was seen lost; {tested}"])

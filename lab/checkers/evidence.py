@@ -62,7 +62,12 @@ GATES = (
         "try a lower rate_per_s, or free the machine's processors", gates.loop_lag,
     ),
     Gate(
-        "operations", "due operations a window, in every region", f"≥ {MIN_DUE}",
+        "start", "p99 of how late operations were begun", f"≤ {gates.START_LATE_MS:g} ms",
+        "try a lower rate_per_s, or free the machine's processors", gates.start,
+    ),
+    Gate(
+        "operations", "due operations a window, in every region, overall and of each kind",
+        f"≥ {MIN_DUE}, in windows of which {gates.WINDOWS_TO_TELL} fit into the fault",
         "try a higher rate_per_s or longer phases", gates.operations,
     ),
     Gate(

@@ -7,7 +7,7 @@ names the gates and their next steps is in `evidence`.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import combinations
+from itertools import combinations, product
 
 import polars as pl
 
@@ -15,12 +15,14 @@ from lab.checkers.wording import listed
 from lab.events import FaultMark, Note
 from lab.experiment import Experiment
 from lab.history import History
-from lab.measurements import PHASES, Measurements
+from lab.measurements import KINDS, PHASES, Measurements
 from lab.measures.windows import MIN_DUE
 from lab.topology import Link
 
 STEADY = 0.99
 LOOP_LAG_MS = 10.0
+START_LATE_MS = 20.0
+WINDOWS_TO_TELL = 3  # any stretch of three window widths holds two whole windows
 RTT_SLACK_MS = 5.0
 RTT_SLACK = 0.05
 META = "meta"
@@ -73,11 +75,26 @@ def loop_lag(history: History, done: Measurements, experiment: Experiment) -> It
             yield f"p99 {p99_ms:.1f} ms > {LOOP_LAG_MS:g} ms in {region}"
 
 
-def operations(history: History, done: Measurements, experiment: Experiment) -> Iterator[str]:
+def start(history: History, done: Measurements, experiment: Experiment) -> Iterator[str]:
     for region in history.topology.regions:
-        cell = done.availability.get(region, {}).get("overall")
+        harness = done.harness.get(region)
+        if harness and harness.start_late_p99_ms is not None and harness.start_late_p99_ms > START_LATE_MS:
+            yield f"p99 {harness.start_late_p99_ms:.1f} ms late > {START_LATE_MS:g} ms in {region}"
+
+
+def operations(history: History, done: Measurements, experiment: Experiment) -> Iterator[str]:
+    """A kind whose windows are so wide that an outage as long as the fault need not fill two of them
+    whole can't show one; its silence is no evidence."""
+    fault_s = history.fault_span.seconds if "fault" in history.phases else 0.0
+    for region, cut in product(history.topology.regions, ("overall", *KINDS)):
+        cell = done.availability.get(region, {}).get(cut)
         if cell is None or cell.windows is None:
-            yield f"too few in {region}, {cell.due if cell else 0} due and no window with {MIN_DUE}"
+            yield f"too few of {cut} in {region}, {cell.due if cell else 0} due and no window with {MIN_DUE}"
+        elif WINDOWS_TO_TELL * cell.windows.width_s > fault_s:
+            yield (
+                f"too few of {cut} in {region}, windows of {cell.windows.width_s} s "
+                f"can't tell of an outage in {fault_s:.0f} s"
+            )
 
 
 def steady(history: History, done: Measurements, experiment: Experiment) -> Iterator[str]:
@@ -103,8 +120,10 @@ def faults(history: History, done: Measurements, experiment: Experiment) -> Iter
 
 def leaders(history: History, done: Measurements, experiment: Experiment) -> Iterator[str]:
     """Buckets are named like their home region; a backend without leaders meets the gate."""
-    if experiment.leaders_in == "any" or not done.leaders:
+    if experiment.leaders_in == "any":
         return
+    if not done.leaders and "leaders" in _tells(history):
+        yield "not sampled"
     named = sorted({region for fault in history.faults for region in fault.targets})
     for subject, lane in done.leaders.items():
         allowed = _allowed(subject, experiment.leaders_in, named, history.topology.region_names)
@@ -114,6 +133,8 @@ def leaders(history: History, done: Measurements, experiment: Experiment) -> Ite
 
 
 def routes(history: History, done: Measurements, experiment: Experiment) -> Iterator[str]:
+    if done.routes_missing is None and "connections" in _tells(history):
+        yield "not counted"
     if done.routes_missing:
         yield f"not refilled, {', '.join(done.routes_missing)}"
 
@@ -128,6 +149,11 @@ def _allowed(subject: str, leaders_in: str, named: list[str], regions: tuple[str
     if not named:
         return None
     return named if leaders_in == "faulted" else outside
+
+
+def _tells(history: History) -> set[str]:
+    """What this backend can tell, as the runner noted."""
+    return {word for _, text in _notes(history, "tells") for word in text.split()}
 
 
 def _notes(history: History, *names: str) -> list[tuple[str, str]]:

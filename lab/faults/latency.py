@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
 from lab.errors import DoesNotFit
-from lab.faults.links import harming, known_region
+from lab.faults.links import known_region
 from lab.protocols import Deployment, FaultContext, Impairment, Latency
 from lab.topology import Link
 
@@ -49,4 +49,4 @@ class LatencyFault:
     def apply(
         self, deployment: Deployment, impairments: Mapping[Link, Impairment]
     ) -> AbstractAsyncContextManager[None]:
-        return harming(deployment, impairments)
+        return deployment.network.harm(impairments)

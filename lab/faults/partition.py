@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Literal
 
-from lab.faults.links import harming, known_region
+from lab.faults.links import known_region
 from lab.protocols import Cut, Deployment, FaultContext, Impairment
 from lab.topology import Link
 
@@ -36,4 +36,4 @@ class PartitionFault:
     def apply(
         self, deployment: Deployment, impairments: Mapping[Link, Impairment]
     ) -> AbstractAsyncContextManager[None]:
-        return harming(deployment, impairments)
+        return deployment.network.harm(impairments)

@@ -3,7 +3,9 @@
 Of every key the newest acknowledged write must be read back in at least one region: its value at its
 revision, or a newer revision (regions that disagree are divergence, not loss). Older acknowledged
 writes of the key are superseded by it, so a key counts at most once; but two different values
-acknowledged under one revision lose all but one. A read only speaks against a write acknowledged
+acknowledged under one revision lose all but one, and so do two keys where revisions count per bucket.
+`tested`: how many acknowledged writes were never overwritten, one per key; the workload writes some
+keys only once, so that writes made during the fault are among them. A read only speaks against a write acknowledged
 before the read started. `unread` counts (region, key) pairs without an ok read; a key no region
 could read proves nothing, then `lost` is None and `lost_by_region` (by home) is what is certain.
 """
@@ -11,11 +13,12 @@ could read proves nothing, then `lost` is None and `lost_by_region` (by home) is
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import polars as pl
 
-from lab.events import Operation
+from lab.events import Note, Operation
 from lab.history import History
 from lab.measurements import Durability, Measurements
 
@@ -61,6 +64,9 @@ def measure(history: History, done: Measurements) -> Durability | None:
     lost_by_region = dict.fromkeys(sorted({home for home, _ in keys}), 0)
     examples: list[str] = []
     certain = bool(keys)
+    for home, sentence in _reused(history, acknowledged):
+        lost_by_region[home] += 1
+        examples.append(sentence)
     for (home, name), key in sorted(keys.items()):
         losses, readable = _losses(home, name, key)
         certain &= readable
@@ -68,6 +74,7 @@ def measure(history: History, done: Measurements) -> Durability | None:
         examples += losses
     return Durability(
         acknowledged=acknowledged.height,
+        tested=len(keys),
         lost=len(examples) if certain else None,
         lost_by_region=lost_by_region,
         examples=examples[:MAX_EXAMPLES],
@@ -105,6 +112,21 @@ def _losses(home: str, name: str, key: _Key) -> tuple[list[str], bool]:
         said = "; ".join(testimony)
         losses.append(f"{home}/{name}: revision {key.newest} with {value!r} was acknowledged, but {said}")
     return losses, bool(testimony)
+
+
+def _reused(history: History, acknowledged: pl.DataFrame) -> Iterator[tuple[str, str]]:
+    """(home, sentence) per acknowledgement whose revision another key of the bucket was given too.
+
+    Only of a backend that counts revisions per bucket: there a second use means that the first
+    write was cut off the log, even if its key was written again since.
+    """
+    notes = history.table(Note).filter(pl.col("name") == "tells")["text"].to_list()
+    if not any("bucket_revisions" in text.split() for text in notes):
+        return
+    keys = acknowledged.group_by("home", "revision").agg(pl.col("key").unique().sort()).sort("home", "revision")
+    for home, revision, names in keys.filter(pl.col("key").list.len() > 1).iter_rows():
+        for _ in names[1:]:
+            yield home, f"{home}: revision {revision} was acknowledged for the keys {' and '.join(names)}"
 
 
 def _unread(keys: dict[tuple[str, str], _Key], regions: tuple[str, ...]) -> int:

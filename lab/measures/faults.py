@@ -3,7 +3,8 @@ was in force, from entered to the begin of the heal.
 
 Latency: the median delay of the probes sent then is at least the link's own delay plus 0.7 × what
 was added (a silent probe counts with its wait, once that is long enough). Cut: at least one probe
-was sent then, and none was answered before the heal began. Rate: at least one probe was sent, since
+was sent then, or was on its way and held up, and none sent then was answered before the heal began.
+Rate: at least one probe was sent, since
 small probes can't tell. A fault that harms no links (restart, pause) needs no witness.
 """
 
@@ -14,6 +15,7 @@ from typing import Any
 
 import polars as pl
 
+from lab.clock import NS_PER_MS
 from lab.history import FaultSpan, History
 from lab.measurements import FaultBite, Measurements
 from lab.measures.probes import ANSWERED, healed_from_ns, probes
@@ -32,7 +34,9 @@ def measure(history: History, done: Measurements) -> list[FaultBite]:
 
 def _of(history: History, fault: FaultSpan, read: pl.DataFrame) -> FaultBite:
     healed_ns = healed_from_ns(fault, history)
-    sent = read.filter(pl.col("at_ns") >= fault.entered_ns, pl.col("at_ns") < healed_ns)
+    sent = read.filter(
+        (pl.col("at_ns") < healed_ns) & ((pl.col("at_ns") >= fault.entered_ns) | _held(fault.entered_ns, healed_ns))
+    )
     why = []
     for name, harm in sorted(fault.links.items()):
         source, _, target = name.partition("->")
@@ -49,6 +53,13 @@ def _of(history: History, fault: FaultSpan, read: pl.DataFrame) -> FaultBite:
         seen=not why,
         why=why,
     )
+
+
+def _held(entered_ns: int, healed_ns: int) -> pl.Expr:
+    """Sent before the fault and held up by it: without an answer until the heal began."""
+    silent_ns = pl.col("at_ns") + (pl.col("delay_ms") * NS_PER_MS).cast(pl.Int64)
+    still_waiting = (pl.col("answer") == "silent") & (silent_ns > entered_ns)
+    return still_waiting | (ANSWERED & (pl.col("answered_ns") >= healed_ns))
 
 
 def _doubt(harm: dict[str, Any], sent: pl.DataFrame, expected_ms: float, healed_ns: int) -> str:

@@ -75,13 +75,15 @@ def load_operations(history: History) -> pl.DataFrame:
 
 
 def _caught_in_flight(history: History) -> pl.Expr:
-    """Due before the first fault was entering, but still open then: such an operation says nothing
-    about steady (with it, a fault would fail the gate on steady) and was not due in the fault."""
+    """Due less than one deadline before the first fault was entering, and still open then: such an
+    operation says nothing about steady (with it, a fault would fail the gate on steady) and was not
+    due in the fault. One that was late already is steady's own failure."""
     entering_ns = min((fault.entering_ns for fault in history.faults), default=None)
     if entering_ns is None:
         return pl.lit(False)
     still_open = (pl.col("ended_ns") == 0) | (pl.col("ended_ns") > entering_ns)
-    return (pl.col("at_ns") < entering_ns) & still_open
+    young = pl.col("at_ns") > entering_ns - round(deadline_s(history) * NS_PER_S)
+    return young & (pl.col("at_ns") < entering_ns) & still_open
 
 
 def in_cut(cut: str) -> pl.Expr:

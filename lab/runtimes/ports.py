@@ -15,7 +15,7 @@ from platformdirs import user_cache_path
 
 from lab.errors import Refused
 
-FIRST, LAST, BLOCK = 20_000, 31_999, 200
+FIRST, LAST, BLOCK = 20_000, 31_999, 600
 
 
 class PortBlock:
@@ -49,9 +49,13 @@ def _first_free_block() -> tuple[FileLock, Iterator[int]]:
 
 
 def _bindable(port: int) -> bool:
+    """Whether a server could listen there: like ours, and unlike a plain bind, not put off by what
+    an earlier run's connections left in TIME_WAIT for a minute."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
+            probe.listen(1)
         except OSError:
             return False
         return True

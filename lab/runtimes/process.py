@@ -7,6 +7,7 @@ Everything started carries the run's mark in its environment: that is how the re
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shutil
 import signal
@@ -111,9 +112,10 @@ class ProcessRuntime:
         for name, process in self._processes.items():
             if name == TOXIPROXY or process.poll() is not None:
                 continue
-            for connection in psutil.Process(process.pid).net_connections(kind="tcp"):
-                if connection.raddr:
-                    ends[connection.laddr.port, connection.raddr.port] = name
+            with contextlib.suppress(psutil.NoSuchProcess):  # it died between the look and the question
+                for connection in psutil.Process(process.pid).net_connections(kind="tcp"):
+                    if connection.raddr:
+                        ends[connection.laddr.port, connection.raddr.port] = name
         found = {
             tuple(sorted((name, ends[far, near])))
             for (near, far), name in ends.items()

@@ -1,12 +1,15 @@
 """A control plane's key-value load: every region writes its own keys and reads everyone's.
 
-One bucket per home region, named after it; its keys are written only there. Open loop: every
+One bucket per home region, named after it; its keys are written only there. Every tenth write goes to
+a key of its own that is never written again: reading it back at the end tells of that very write,
+also of one made during the fault, which later writes would have covered up. Open loop: every
 operation is due at a time fixed by the seed before the run begins.
 """
 
 from __future__ import annotations
 
 import random
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -16,6 +19,7 @@ from lab.errors import DoesNotFit
 from lab.protocols import Client, Due, Result
 
 PAD = "~"
+ONCE_EVERY, ONCE = 10, "once"
 
 
 @dataclass(frozen=True)
@@ -60,9 +64,16 @@ class KvWorkload:
     def preload(self, region: str) -> list[Due]:
         return [Due(0, "put", region, self.key(n), f"{region}.p{n}") for n in range(self.keys)]
 
-    def settle(self, regions: Sequence[str]) -> list[Due]:
+    def settle(self, regions: Sequence[str], load_s: float, seed: int) -> list[Due]:
         """Every key of every region, read once."""
-        return [Due(0, "get", home, self.key(n)) for home in regions for n in range(self.keys)]
+        return [
+            Due(0, "get", home, key)
+            for home in regions
+            for key in [
+                *(self.key(n) for n in range(self.keys)),
+                *(due.key for due in self.operations(home, regions, load_s, seed) if due.key.startswith(ONCE)),
+            ]
+        ]
 
     def operations(self, region: str, regions: Sequence[str], load_s: float, seed: int) -> list[Due]:
         others = [name for name in regions if name != region]
@@ -73,7 +84,8 @@ class KvWorkload:
                 key = self.key(draw.randrange(self.keys))
                 match kind:
                     case "put":
-                        due.append(Due(offset_ns, "put", region, key, f"{region}.{number}"))
+                        name = f"{ONCE}.{number:05d}" if number % ONCE_EVERY == 0 else key
+                        due.append(Due(offset_ns, "put", region, name, f"{region}.{number}"))
                     case "get_own":
                         due.append(Due(offset_ns, "get", region, key))
                     case "get_others":
@@ -101,7 +113,9 @@ class KvWorkload:
     async def perform(self, client: Client, due: Due) -> Result:
         match due.operation:
             case "put":
-                revision = await client.put(due.home, due.key, due.value.ljust(self.value_bytes, PAD))
+                # lengths differ, so that replicas with different content differ in bytes too
+                length = self.value_bytes - zlib.crc32(due.value.encode()) % 8
+                revision = await client.put(due.home, due.key, due.value.ljust(length, PAD))
                 return Result(due.value, revision)
             case "get":
                 entry = await client.get(due.home, due.key)

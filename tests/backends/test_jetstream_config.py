@@ -21,7 +21,11 @@ ADDRESSES = Addresses(
         for i, node in enumerate(TOPOLOGY.nodes)
         for j, port in enumerate(StretchedJetStream.ports)
     },
-    proxies={"us/eu-1/routes": "127.0.0.1:20100", "eu/us-1/routes": "127.0.0.1:20101", "eu/us-2/routes": "127.0.0.1:20102"},
+    proxies={
+        "us/eu-1/routes": "127.0.0.1:20100",
+        "eu/us-1/routes": "127.0.0.1:20101",
+        "eu/us-2/routes": "127.0.0.1:20102",
+    },
     witnesses={},
     toxiproxy="127.0.0.1:20200",
 )

@@ -6,10 +6,12 @@ import importlib
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 
 from lab.checkers import CHECKERS
 from lab.checkers.evidence import GATES
+from lab.events import Operation
 from lab.measurements import Measurements
 from lab.measures import MEASURES
 from lab.verdict import Finding, conclude
@@ -51,6 +53,22 @@ def test_a_good_run_is_valid_throughout() -> None:
     found = findings(good_run([Out("sg", 12.1, 41.9)]))
     assert {name: finding.verdict for name, finding in found.items()} == dict.fromkeys(CHECKERS, "valid")
     assert conclude(["isolation"], found).verdict == "valid"
+
+
+def no_samples(made: Made) -> Made:
+    made.samples.clear()
+    return made
+
+
+def late_starts(made: Made, region: str, late_ms: int) -> Made:
+    """Every operation of a region begun so much later than it was due."""
+    made.events = [
+        msgspec.structs.replace(event, started_ns=event.at_ns + late_ms * 1_000_000)
+        if isinstance(event, Operation) and event.region == region
+        else event
+        for event in made.events
+    ]
+    return made
 
 
 BAD_RUNS = [
@@ -102,9 +120,25 @@ BAD_RUNS = [
     pytest.param(
         without(good_run(), "operation", region="eu"),
         "operations",
-        "too few in eu, 0 due and no window with 20",
+        "too few of overall in eu, 0 due and no window with 20",
         id="operations",
     ),
+    pytest.param(
+        without(good_run(), "operation").load(rates={"put": 40, "get_own": 30, "get_others": 26, "watch": 1}),
+        "operations",
+        "too few of watch in us, windows of 20 s can't tell of an outage in 30 s",
+        id="a kind too thin to show an outage",
+    ),
+    pytest.param(
+        late_starts(good_run(), "us", 30),
+        "start",
+        "p99 30.0 ms late > 20 ms in us",
+        id="operations begun late",
+    ),
+    pytest.param(
+        no_samples(good_run().note("tells", "leaders")), "leaders", "not sampled", id="no samples"
+    ),
+    pytest.param(good_run().note("tells", "connections"), "routes", "not counted", id="routes not counted"),
     pytest.param(without(good_run(), "worker", region="sg"), "worker", "of sg never said", id="worker"),
     pytest.param(
         good_run().connection("us-1", "sg-2", 4, "entered").connection("us-1", "sg-2", 3, "settled"),
@@ -199,7 +233,7 @@ def test_isolation_without_fault() -> None:
 @pytest.mark.parametrize(
     ("reads", "verdict", "phrase"),
     [
-        pytest.param([("us", "1", "a")], "valid", "none of 1 acknowledged writes was lost", id="read back"),
+        pytest.param([("us", "1", "a")], "valid", "none of 1 acknowledged writes was seen lost; the 1 that", id="read back"),
         pytest.param([("us", "", "")], "invalid", "1 of 1 acknowledged writes can't be read", id="lost"),
         pytest.param([], "unknown", "could be read back nowhere", id="unread"),
     ],

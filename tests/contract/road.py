@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from lab import binaries
-from lab.memory import MemoryBackend, MemoryNetwork, MemoryRuntime
 from lab.memory import WORLDS as MEMORY_WORLDS
+from lab.memory import MemoryBackend, MemoryNetwork, MemoryRuntime
 from lab.network.toxiproxy.proxies import ToxiproxyNetwork
 from lab.protocols import TOXIPROXY, Addresses, RunFiles
 from lab.runtimes.process import ProcessRuntime
@@ -25,7 +25,9 @@ from lab.topology import Link, Topology
 
 AB, BA = Link("a", "b"), Link("b", "a")
 RTT_MS = 40.0
-TOPOLOGY = Topology.model_validate({"name": "pair", "regions": {"a": {"nodes": 1}, "b": {"nodes": 1}}, "rtt_ms": {"a-b": RTT_MS}})
+TOPOLOGY = Topology.model_validate(
+    {"name": "pair", "regions": {"a": {"nodes": 1}, "b": {"nodes": 1}}, "rtt_ms": {"a-b": RTT_MS}}
+)
 
 
 class Echo:

@@ -63,7 +63,7 @@ def about(expected_ms: float, found: list[float | None]) -> bool:
 @every_network
 async def test_latency_goes_one_way_whoever_dialled(road: Any) -> None:
     assert about(BASE_MS, await road.travel_ms(AB))
-    async with road.network.harm(AB, Latency(300)):
+    async with road.network.harm({AB: Latency(300)}):
         assert about(BASE_MS + 300, await road.travel_ms(AB))
         assert about(BASE_MS, await road.travel_ms(BA))
         assert await road.network.verify() == []
@@ -75,8 +75,8 @@ async def test_latency_goes_one_way_whoever_dialled(road: Any) -> None:
 async def test_leaving_removes_only_what_it_added(road: Any) -> None:
     async with AsyncExitStack() as outer:
         inner = AsyncExitStack()
-        await inner.enter_async_context(road.network.harm(AB, Latency(200)))
-        await outer.enter_async_context(road.network.harm(AB, Latency(300)))
+        await inner.enter_async_context(road.network.harm({AB: Latency(200)}))
+        await outer.enter_async_context(road.network.harm({AB: Latency(300)}))
         assert about(BASE_MS + 500, await road.travel_ms(AB))
         await inner.aclose()  # not in the order they were entered
         assert about(BASE_MS + 300, await road.travel_ms(AB))
@@ -86,8 +86,8 @@ async def test_leaving_removes_only_what_it_added(road: Any) -> None:
 
 @every_network
 async def test_equal_harms_are_counted_not_merged(road: Any) -> None:
-    async with road.network.harm(AB, Latency(200)):
-        async with road.network.harm(AB, Latency(200)):
+    async with road.network.harm({AB: Latency(200)}):
+        async with road.network.harm({AB: Latency(200)}):
             assert about(BASE_MS + 400, await road.travel_ms(AB))
         assert about(BASE_MS + 200, await road.travel_ms(AB))
 
@@ -95,7 +95,7 @@ async def test_equal_harms_are_counted_not_merged(road: Any) -> None:
 @every_network
 async def test_stall_loses_nothing(road: Any) -> None:
     async with AsyncExitStack() as stack:
-        await stack.enter_async_context(road.network.harm(AB, Cut("stall")))
+        await stack.enter_async_context(road.network.harm({AB: Cut("stall")}))
         on_its_way = asyncio.create_task(road.travel_ms(AB, within_s=10))
         await asyncio.sleep(0.5)
         assert not on_its_way.done()
@@ -108,7 +108,7 @@ async def test_stall_loses_nothing(road: Any) -> None:
 @every_network
 async def test_cancelled_in_the_body_heals(road: Any) -> None:
     async def body() -> None:
-        async with road.network.harm(AB, Latency(300)):
+        async with road.network.harm({AB: Latency(300)}):
             await asyncio.sleep(60)
 
     task = asyncio.create_task(body())
@@ -125,7 +125,7 @@ async def test_cancelled_in_the_body_heals(road: Any) -> None:
 async def test_witness_reads_one_direction(road: Any) -> None:
     readings: list[WitnessReading] = []
     there, back = (road.network.witness(link, readings.append) for link in (AB, BA))
-    async with road.network.harm(AB, Latency(300)):
+    async with road.network.harm({AB: Latency(300)}):
         for _ in range(2):  # the first may still have to connect
             await asyncio.gather(there.probe("run"), back.probe("run"))
     await asyncio.gather(there.close(), back.close())
@@ -149,7 +149,7 @@ def test_every_impairment_enters_and_leaves_without_trace(tmp_path: Path, impair
     async def scenario(road: ToxiproxyRoad) -> None:
         before = road.api.state()
         for _ in range(2):
-            async with road.network.harm(AB, impairment), road.network.harm(BA, impairment):
+            async with road.network.harm({AB: impairment}), road.network.harm({BA: impairment}):
                 assert road.api.state() != before
                 assert await road.network.verify() == []
             assert road.api.state() == before
@@ -170,7 +170,7 @@ def test_rate_is_kept_in_one_direction(tmp_path: Path) -> None:
             assert len(await receiver.line(10) or "") == 20_000
             return time.monotonic() - begun_s
 
-        async with road.network.harm(AB, Rate(20)):
+        async with road.network.harm({AB: Rate(20)}):
             for way in (0, 1):
                 assert 0.8 < await takes_s(AB, way) < 3
                 assert await takes_s(BA, way) < 0.5
@@ -185,7 +185,7 @@ def test_rate_is_kept_in_one_direction(tmp_path: Path) -> None:
 def test_what_a_cut_does_to_connections(tmp_path: Path, how: str, survive: bool, arrives: bool) -> None:
     async def scenario(road: ToxiproxyRoad) -> None:
         ways = [*road.ways[AB], *road.ways[BA]]
-        async with road.network.harm(AB, Cut(how)), road.network.harm(BA, Cut(how)):
+        async with road.network.harm({AB: Cut(how)}), road.network.harm({BA: Cut(how)}):
             for sender, _ in ways:
                 sender.send("during")
             for _, receiver in ways:
@@ -204,11 +204,11 @@ def test_what_a_cut_does_to_connections(tmp_path: Path, how: str, survive: bool,
 def test_close_after_overrules_what_a_cut_does_by_itself(tmp_path: Path) -> None:
     async def scenario(road: ToxiproxyRoad) -> None:
         near, far = road.ways[AB][0]
-        async with road.network.harm(AB, Cut("stall"), close_after=True):
+        async with road.network.harm({AB: Cut("stall")}, close_after=True):
             pass
         assert await near.closed() and await far.closed()
         near, far = await road.dial("a")
-        async with road.network.harm(AB, Latency(10)):
+        async with road.network.harm({AB: Latency(10)}):
             pass
         near.send("alive")
         assert await far.line(2) == "alive"
@@ -218,7 +218,7 @@ def test_close_after_overrules_what_a_cut_does_by_itself(tmp_path: Path) -> None
 
 def test_one_way_blackhole_lets_the_other_way_through(tmp_path: Path) -> None:
     async def scenario(road: ToxiproxyRoad) -> None:
-        async with road.network.harm(AB, Cut("blackhole")):
+        async with road.network.harm({AB: Cut("blackhole")}):
             assert await road.travel_ms(AB, within_s=0.4) == [None, None]
             assert about(BASE_MS, await road.travel_ms(BA))
 
@@ -236,8 +236,8 @@ def test_refuse_is_counted(tmp_path: Path) -> None:
 
         first, second = AsyncExitStack(), AsyncExitStack()
         for link in (AB, BA):
-            await first.enter_async_context(road.network.harm(link, Cut("refuse")))
-            await second.enter_async_context(road.network.harm(link, Cut("refuse")))
+            await first.enter_async_context(road.network.harm({link: Cut("refuse")}))
+            await second.enter_async_context(road.network.harm({link: Cut("refuse")}))
         assert await refused()
         await first.aclose()
         assert await refused(), "someone still refuses it"
@@ -252,8 +252,8 @@ def test_refuse_is_counted(tmp_path: Path) -> None:
 def test_a_blackhole_healed_in_mid_refusal_does_not_open_the_link(tmp_path: Path) -> None:
     async def scenario(road: ToxiproxyRoad) -> None:
         hole = AsyncExitStack()
-        await hole.enter_async_context(road.network.harm(AB, Cut("blackhole")))
-        async with road.network.harm(AB, Cut("refuse")), road.network.harm(BA, Cut("refuse")):
+        await hole.enter_async_context(road.network.harm({AB: Cut("blackhole")}))
+        async with road.network.harm({AB: Cut("refuse")}), road.network.harm({BA: Cut("refuse")}):
             await hole.aclose()
             assert await road.network.verify() == []
             with pytest.raises(ConnectionError):
@@ -285,7 +285,7 @@ def test_cancelled_while_entering_heals(
             monkeypatch.setattr(road.api, name, slowly)
 
         async def harmed() -> None:
-            async with road.network.harm(AB, impairment):
+            async with road.network.harm({AB: impairment}):
                 body.set()
 
         task = asyncio.create_task(harmed())
@@ -310,7 +310,7 @@ def test_verify_notices_what_was_done_behind_its_back(tmp_path: Path) -> None:
         assert await road.network.verify() == [f"{proxy} has latency (upstream) left over"]
         road.api.remove(stranger)
         assert await road.network.verify() == []
-        async with road.network.harm(AB, Rate(100)):
+        async with road.network.harm({AB: Rate(100)}):
             [gone] = [t for t in road.network._wanted if t.proxy == proxy and t.type == "bandwidth"]
             road.api.remove(gone)
             assert await road.network.verify() == [f"{proxy} lacks bandwidth (upstream)"]
@@ -333,7 +333,7 @@ def test_a_heal_that_fails_half_way_is_noticed(tmp_path: Path, monkeypatch: pyte
 
         monkeypatch.setattr(road.api, "remove", fails_once)
         with pytest.raises(NetworkBroken, match="503"):
-            async with road.network.harm(AB, Latency(300)):
+            async with road.network.harm({AB: Latency(300)}):
                 pass
         left = await road.network.verify()
         assert len(left) == 1 and "left over" in left[0], "all others were healed, and this one is known"
@@ -346,7 +346,7 @@ def test_toxiproxy_killed_is_a_sentence_within_seconds(tmp_path: Path) -> None:
         await road.runtime.kill(TOXIPROXY)
         begun_s = time.monotonic()
         with pytest.raises(NetworkBroken, match=r"^Toxiproxy does not answer when .*\.$"):
-            async with road.network.harm(AB, Latency(300)):
+            async with road.network.harm({AB: Latency(300)}):
                 pass
         with pytest.raises(NetworkBroken, match="does not answer"):
             await road.network.verify()
@@ -392,7 +392,7 @@ def test_witness_tells_the_cuts_apart(tmp_path: Path, how: str, during: list[str
         readings: list[WitnessReading] = []
         witness = road.network.witness(AB, readings.append)
         await witness.probe("attest")
-        async with road.network.harm(AB, Cut(how)), road.network.harm(BA, Cut(how)):
+        async with road.network.harm({AB: Cut(how)}), road.network.harm({BA: Cut(how)}):
             for _ in range(2):
                 await witness.probe("run")
         for _ in range(2):
@@ -414,7 +414,7 @@ def test_a_proxy_configured_for_http_is_never_asked(tmp_path: Path, monkeypatch:
     async def scenario(road: ToxiproxyRoad) -> None:
         readings: list[WitnessReading] = []
         witness = road.network.witness(AB, readings.append)
-        async with road.network.harm(AB, Latency(100)):
+        async with road.network.harm({AB: Latency(100)}):
             await witness.probe("run")
         await witness.close()
         assert readings[0].answer == "ok"

@@ -126,7 +126,10 @@ def _every_backend_proxy_bears_it(deployment: Deployment, harmed: set[Link], kin
     expected = {(f"witness.{link.source}.{link.target}", "upstream") for link in harmed}
     for key in deployment.addresses.proxies:
         dialler, node, _ = key.split("/")
-        for link, stream in ((Link(dialler, region_of[node]), "upstream"), (Link(region_of[node], dialler), "downstream")):
+        for link, stream in (
+            (Link(dialler, region_of[node]), "upstream"),
+            (Link(region_of[node], dialler), "downstream"),
+        ):
             if link in harmed:
                 expected.add((key.replace("/", "."), stream))
     assert harms == expected

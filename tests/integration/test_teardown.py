@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import time
 from pathlib import Path
 
@@ -12,7 +11,6 @@ import pytest
 
 from tests.integration.whole import (
     GONE_WITHIN_S,
-    ROOT,
     Underway,
     home,
     lab,
@@ -42,6 +40,7 @@ def assert_interrupted(directory: Path) -> None:
     assert (directory / "history.parquet").stat().st_size > 10_000
 
 
+@pytest.mark.slow
 def test_a_short_run_on_two_nodes_is_whole(tmp_path: Path) -> None:
     """The measure of all tests here: left alone, this run ends with a verdict and its report."""
     done = lab(home(tmp_path), "run", "short")
@@ -80,6 +79,7 @@ def test_kernel_killed(tmp_path: Path) -> None:
         assert_interrupted(run.directory)
 
 
+@pytest.mark.slow
 def test_makes_whole_process_group_killed(tmp_path: Path) -> None:
     command = ("make", "-s", "experiment", "EXPERIMENT=short")
     with underway(home(tmp_path), *command) as run:
@@ -90,9 +90,12 @@ def test_makes_whole_process_group_killed(tmp_path: Path) -> None:
         assert_interrupted(run.directory)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
 def test_lab_run_is_asked_to_end(tmp_path: Path, name: str) -> None:
-    with underway(home(tmp_path)) as run:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    with underway(home(tmp_path), TMPDIR=str(scratch)) as run:
         ports = in_mid_fault(run)
         run.process.send_signal(getattr(signal, name))
         nothing_left(run, ports)
@@ -100,8 +103,10 @@ def test_lab_run_is_asked_to_end(tmp_path: Path, name: str) -> None:
         assert run.process.returncode == 11, (out, err)
         assert "Traceback" not in err
         assert_interrupted(run.directory)
+        assert not list(scratch.glob("isolation-lab-kernel-*")), "the kernel's files go with it"
 
 
+@pytest.mark.slow
 def test_ctrl_c_reaches_the_whole_process_group(tmp_path: Path) -> None:
     """What a terminal does: lab, papermill's process and the kernel get it, the runner does not."""
     with underway(home(tmp_path)) as run:
@@ -114,6 +119,7 @@ def test_ctrl_c_reaches_the_whole_process_group(tmp_path: Path) -> None:
         assert_interrupted(run.directory)
 
 
+@pytest.mark.slow
 def test_interrupted_while_servers_come_up(tmp_path: Path) -> None:
     with underway(home(tmp_path)) as run:
         wait_for("a server", lambda: len(run.ports()) > 2, 60)
@@ -125,6 +131,7 @@ def test_interrupted_while_servers_come_up(tmp_path: Path) -> None:
         assert "Traceback" not in err
 
 
+@pytest.mark.slow
 def test_clean_ends_leftovers_and_spares_runs_under_way(tmp_path: Path) -> None:
     with underway(home(tmp_path)) as run:
         in_mid_fault(run)
@@ -149,5 +156,3 @@ def _reapers(directory: Path) -> list[int]:
         for process in psutil.process_iter(["cmdline"])
         if "lab.reaper" in (process.info["cmdline"] or []) and str(directory) in process.info["cmdline"]
     ]
-
-

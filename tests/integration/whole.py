@@ -167,7 +167,13 @@ def nothing_left(run: Underway, ports: set[int], within_s: float = GONE_WITHIN_S
     assert ports, "the run never listened: this test would prove nothing"
 
     def listening() -> set[int]:
-        return {c.laddr.port for c in psutil.net_connections(kind="tcp") if c.status == psutil.CONN_LISTEN} & ports
+        """Another run may have been given the same ports by now."""
+        others = {process.pid for process, mark in reaper.marked() if mark != str(run.directory)}
+        return {
+            connection.laddr.port
+            for connection in psutil.net_connections(kind="tcp")
+            if connection.status == psutil.CONN_LISTEN and connection.pid not in others
+        } & ports
 
     wait_for("end of all processes and ports", lambda: not run.members() and not listening(), within_s)
     wait_for("end of the nodes' data", lambda: not (run.directory / "nodes").exists(), 5)

@@ -125,7 +125,7 @@ def test_harness() -> None:
     made.operation("us", "put", 20, took_ms=0, outcome="fail", error="shed")
     harness = measured(made.history(), "harness").harness
     assert harness["us"].model_dump() == {
-        "loop_lag_p50_ms": 2, "loop_lag_p99_ms": 2, "loop_lag_max_ms": 2,
+        "loop_lag_p50_ms": 2, "loop_lag_p99_ms": 2, "loop_lag_max_ms": 2, "start_late_p99_ms": 0,
         "shed": 1, "in_flight_max": 7, "complete": True,
     }  # fmt: skip
     assert (harness["eu"].loop_lag_p99_ms, harness["eu"].complete) == (None, True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from lab.clock import NS_PER_S
 from lab.errors import DoesNotFit
 from lab.protocols import Due, Entry, Result
-from lab.workloads.kv import KvWorkload
+from lab.workloads.kv import ONCE, ONCE_EVERY, KvWorkload
 
 REGIONS = ["us", "eu", "sg"]
 LOAD_S = 62.0
@@ -49,7 +50,7 @@ def test_every_whole_second_holds_the_rate(seed: int) -> None:
 def test_fixed_arrivals_are_evenly_spaced() -> None:
     kv = KvWorkload()
     puts = [due.offset_ns for due in operations(kv) if due.operation == "put"]
-    gaps = {b - a for a, b in zip(puts, puts[1:], strict=False)}
+    gaps = {b - a for a, b in pairwise(puts)}
     assert max(gaps) - min(gaps) <= 10, "within nanoseconds"
     assert 0 <= puts[0] < NS_PER_S / 40
 
@@ -58,7 +59,7 @@ def test_poisson_arrivals_are_not_but_keep_the_rate() -> None:
     kv = KvWorkload(arrivals="poisson")
     puts = [due.offset_ns for due in operations(kv, load_s=600) if due.operation == "put"]
     assert len(puts) == pytest.approx(600 * 40, rel=0.03)
-    gaps = [b - a for a, b in zip(puts, puts[1:], strict=False)]
+    gaps = [b - a for a, b in pairwise(puts)]
     assert max(gaps) > 5 * sum(gaps) / len(gaps)
 
 
@@ -77,14 +78,21 @@ def test_regions_write_their_own_keys_only_and_read_everyones() -> None:
     assert {one.home for one in due if kv.kind("us", one) == "get_others"} == {"eu", "sg"}
     assert {one.home for one in due if one.operation == "watch"} == set(REGIONS)
     known = {kv.key(number) for number in range(kv.keys)}
-    assert {one.key for one in due if one.operation != "watch"} <= known
+    assert {one.key for one in due if one.operation == "get"} <= known
+    assert {one.key for one in due if one.operation == "put" and not one.key.startswith(ONCE)} <= known
     assert {one.key for one in due if one.operation == "watch"} <= {key.split(".")[0] for key in known}
+
+
+def test_every_tenth_write_is_to_a_key_never_written_again() -> None:
+    puts = [due.key for due in operations(KvWorkload()) if due.operation == "put"]
+    once = [key for key in puts if key.startswith(ONCE)]
+    assert len(once) == len(set(once)) == pytest.approx(len(puts) / ONCE_EVERY, abs=1)
 
 
 def test_due_times_are_sorted_and_within_the_load() -> None:
     offsets = [due.offset_ns for due in operations(KvWorkload())]
     assert offsets == sorted(offsets)
-    assert 0 <= offsets[0] and offsets[-1] < LOAD_S * NS_PER_S
+    assert offsets[0] >= 0 and offsets[-1] < LOAD_S * NS_PER_S
 
 
 def test_values_are_unique() -> None:
@@ -98,7 +106,10 @@ def test_preload_and_settle_cover_every_key_once() -> None:
     kv = KvWorkload(keys=40, groups=8)
     assert len({due.key for due in kv.preload("eu")}) == 40
     assert {due.home for due in kv.preload("eu")} == {"eu"}
-    assert len({(due.home, due.key) for due in kv.settle(REGIONS)}) == 3 * 40
+    read = [(due.home, due.key) for due in kv.settle(REGIONS, LOAD_S, 1)]
+    assert len(read) == len(set(read))
+    written = {(due.home, due.key) for home in REGIONS for due in kv.operations(home, REGIONS, LOAD_S, 1) if due.value}
+    assert set(read) == written | {(home, kv.key(number)) for home in REGIONS for number in range(40)}
     assert Counter(due.key.split(".")[0] for due in kv.preload("eu")) == {f"g{g:02d}": 5 for g in range(8)}
 
 
@@ -137,8 +148,7 @@ class Spy:
 
     async def get(self, *args: str) -> Entry | None:
         self.calls.append(("get", *args))
-        entry = self._entries[0] if self._entries else None
-        return entry
+        return self._entries[0] if self._entries else None
 
     def watch(self, *args: str) -> Spy:
         self.calls.append(("watch", *args))
@@ -164,7 +174,9 @@ def test_what_is_performed() -> None:
 
     spy = Spy()
     assert perform(spy, Due(0, "put", "us", "g01.001", "us.5")) == Result("us.5", "7")
-    assert spy.calls == [("put", "us", "g01.001", "us.5" + "~" * 16)]
+    [(_, _, _, written)] = spy.calls
+    assert spy.calls == [("put", "us", "g01.001", written)]
+    assert written.rstrip("~") == "us.5" and 12 < len(written) <= 20
     assert perform(Spy(), Due(0, "get", "us", "g01.001")) == Result()
     assert perform(Spy([Entry("g01.001", "us.5~~~", "9")]), Due(0, "get", "us", "g01.001")) == Result("us.5", "9")
     watching = Spy([Entry("g01.001", "x", "1"), None])

@@ -17,7 +17,7 @@ import nats.js.errors
 from nats.aio.client import Client as Connection
 from nats.js.kv import KeyValue
 
-from lab.errors import OperationFailed, OperationIndefinite
+from lab.errors import OperationError, OperationFailed, OperationIndefinite
 from lab.protocols import ClientSpec, Entry
 
 T = TypeVar("T")
@@ -95,22 +95,25 @@ class JetStreamClient:
 
     @contextlib.asynccontextmanager
     async def watch(self, bucket: str, pattern: str) -> AsyncIterator[AsyncIterator[Entry | None]]:
-        watcher = await _called(self._buckets[bucket].watch(pattern))
+        opening = asyncio.create_task(self._buckets[bucket].watch(pattern))
         try:
-            yield _entries(watcher)
+            yield _entries(await _called(asyncio.shield(opening)))
         finally:
-            farewell = asyncio.create_task(self._end(bucket, watcher))
+            farewell = asyncio.create_task(self._end(bucket, opening))
             self._farewells.add(farewell)
             farewell.add_done_callback(self._farewells.discard)
 
-    async def _end(self, bucket: str, watcher: KeyValue.KeyWatcher) -> None:
-        """Unsubscribe and delete the consumer, as other NATS clients do. nats-py leaves it to
-        the server's five minutes of inactivity, and 1,000 consumers a stream are its limit."""
-        with contextlib.suppress(nats.errors.Error, asyncio.TimeoutError):
-            subscription: Any = watcher._sub  # nats-py tells the consumer's name nowhere else
-            consumer = (await subscription.consumer_info()).name
+    async def _end(self, bucket: str, opening: asyncio.Task[KeyValue.KeyWatcher]) -> None:
+        """Unsubscribe and delete the consumer, as other NATS clients do: nats-py leaves it to the
+        server's five minutes of inactivity, and 1,000 consumers a stream are its limit.
+
+        Also for a watch nobody waited for any longer: nats-py, cancelled while it opens one, would
+        leave a subscription behind that makes itself a new consumer every ten seconds.
+        """
+        with contextlib.suppress(nats.errors.Error, asyncio.TimeoutError, OperationError):
+            subscription: Any = (await _called(opening))._sub  # the watcher names its consumer nowhere
             await subscription.unsubscribe()
-            await self._js.delete_consumer(f"KV_{bucket}", consumer)
+            await self._js.delete_consumer(f"KV_{bucket}", subscription._consumer)
 
 
 async def _entries(watcher: KeyValue.KeyWatcher) -> AsyncIterator[Entry | None]:

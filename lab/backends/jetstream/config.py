@@ -41,7 +41,8 @@ class Settings:
     def __post_init__(self) -> None:
         if not re.fullmatch(r"default|[1-9]\d{0,5}(ms|s|m)", self.route_ping):
             raise DoesNotFit(
-                f"arm jetstream-stretched: route_ping: expected default or a duration such as 5s, found {self.route_ping!r}."
+                "arm jetstream-stretched: route_ping: expected default or a duration such as 5s, "
+                f"found {self.route_ping!r}."
             )
 
 

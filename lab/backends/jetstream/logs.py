@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 from lab.events import Sample
@@ -18,17 +19,15 @@ TELLING = re.compile(
 AT_MOST = 2_000
 
 
-def notable(node: str, region: str, lines: Sequence[str], pair: tuple[int, int]) -> Iterator[Sample]:
-    """Telling lines, and every warning and error, as samples named `log`."""
+def notable(node: str, region: str, lines: Sequence[str], pair: tuple[int, int]) -> Iterable[Sample]:
+    """Telling lines, and every warning and error, as samples named `log`; the last 2,000."""
     wall_ns, monotonic_ns = pair
-    kept = 0
+    kept: deque[Sample] = deque(maxlen=AT_MOST)
     for line in lines:
         match = LINE.match(line)
         if not match or not (TELLING.search(match[3]) or match[2] in ("WRN", "ERR", "FTL")):
             continue
         written = datetime.strptime(match[1], "%Y/%m/%d %H:%M:%S.%f").replace(tzinfo=UTC)
         at_ns = int(written.timestamp() * 1e6) * 1_000 - wall_ns + monotonic_ns
-        yield Sample(at_ns=at_ns, node=node, region=region, name="log", text=f"[{match[2]}] {match[3]}")
-        kept += 1
-        if kept == AT_MOST:
-            return
+        kept.append(Sample(at_ns=at_ns, node=node, region=region, name="log", text=f"[{match[2]}] {match[3]}"))
+    return kept

@@ -27,7 +27,7 @@ from lab.events import Event, Replica, Sample
 from lab.protocols import Addresses, ClientSpec, Deployment, NodeSpec
 from lab.topology import Topology
 
-READY_WITHIN_S = 90.0
+READY_WITHIN_S, CONNECT_WITHIN_S = 90.0, 15.0
 PROGRAM = "nats-server"
 
 
@@ -37,6 +37,7 @@ class StretchedJetStream:
     name: ClassVar[str] = "jetstream-stretched"
     ports: ClassVar[tuple[str, ...]] = ("client", "routes", "monitor")
     wan_ports: ClassVar[tuple[str, ...]] = ("routes",)
+    bucket_revisions: ClassVar[bool] = True
 
     def __init__(self, version: str, options: Mapping[str, str]) -> None:
         self._version = version or NEWEST[PROGRAM]
@@ -75,7 +76,10 @@ class StretchedJetStream:
         self._monitor = Monitor(monitors(topology, deployment.addresses), regions)
         deadline_ns = now_ns() + int(READY_WITHIN_S * NS_PER_S)
         await self._until(deadline_ns, deployment, self._formed)
-        await self._connect(deployment)
+        try:
+            await asyncio.wait_for(self._connect(deployment), CONNECT_WITHIN_S)
+        except (nats.errors.Error, TimeoutError, OSError) as error:
+            raise NodeNotReady(f"no server lets a client in: {type(error).__name__} {error}.") from error
         for bucket in deployment.workload.buckets(topology.region_names):
             await self._create(bucket, min(3, len(topology.regions)), deadline_ns)
         await self._until(deadline_ns, deployment, self._at_rest)
@@ -94,7 +98,8 @@ class StretchedJetStream:
         return await self._watching.connections()
 
     async def replicas(self, deployment: Deployment) -> list[Event]:
-        """What each replica states it holds; equal sequences, counts and bytes, equal content."""
+        """What each replica states it holds: a fingerprint. Values differ in length, so that other
+        content under the same sequences almost surely has another number of bytes."""
         at_ns = now_ns()
         regions = {node.name: node.region for node in deployment.topology.nodes}
         return [
@@ -155,7 +160,7 @@ class StretchedJetStream:
     async def _until(self, deadline_ns: int, deployment: Deployment, missing: Any) -> None:
         while reasons := await missing(deployment):
             for name in await deployment.runtime.dead():
-                last = "; ".join(deployment.runtime.logs(name)[-3:])
+                last = "; ".join(deployment.runtime.logs(name)[-3:]) or "none"
                 raise NodeNotReady(f"node {name} ended while starting; its last words: {last}")
             if now_ns() > deadline_ns:
                 raise NodeNotReady(f"JetStream is not ready after {READY_WITHIN_S:g} s: {'; '.join(reasons[:3])}.")

@@ -29,15 +29,35 @@ class _LocalSession(requests.Session):
     def __init__(self) -> None:
         super().__init__()
         self.trust_env = False
-        self._one_at_a_time = threading.Lock()  # a Session is not safe to share between threads
 
     def request(self, *args: Any, **kwargs: Any) -> requests.Response:
         kwargs.setdefault("timeout", TIMEOUT_S)
-        with self._one_at_a_time:
-            response = super().request(*args, **kwargs)
+        response = super().request(*args, **kwargs)
         if response.status_code >= 500:
             raise NetworkBroken(f"Toxiproxy answered {response.status_code} to {response.request.path_url}.")
         return response
+
+
+class _PerThread:
+    """What toxiproxy-python uses of requests; a session is not safe to share between threads."""
+
+    def __init__(self) -> None:
+        self._local = threading.local()
+
+    def _session(self) -> _LocalSession:
+        if not hasattr(self._local, "session"):
+            self._local.session = _LocalSession()
+        session: _LocalSession = self._local.session
+        return session
+
+    def get(self, **kwargs: Any) -> requests.Response:
+        return self._session().get(**kwargs)
+
+    def post(self, **kwargs: Any) -> requests.Response:
+        return self._session().post(**kwargs)
+
+    def delete(self, **kwargs: Any) -> requests.Response:
+        return self._session().delete(**kwargs)
 
 
 @dataclass(frozen=True)
@@ -56,7 +76,7 @@ class Api:
 
     def __init__(self, address: str) -> None:
         host, _, port = address.rpartition(":")
-        toxiproxy.api.requests = _LocalSession()
+        toxiproxy.api.requests = _PerThread()
         self._server = Toxiproxy()
         self._server.update_api_consumer(host, int(port))
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -22,6 +24,16 @@ from lab.protocols import TOXIPROXY, Addresses, Cut, Impairment, Latency, NodeSp
 from lab.topology import Link, Topology
 
 READY_WITHIN_S = 10.0
+AT_ONCE = 8
+
+
+@dataclass(frozen=True)
+class _Harm:
+    """What one `harm` adds: toxics, pairs refused, and links whose connections end with it."""
+
+    toxics: list[Toxic]
+    refused: list[Link]
+    closed: list[Link]
 
 
 class ToxiproxyNetwork:
@@ -64,16 +76,24 @@ class ToxiproxyNetwork:
                 self._add(toxic)
 
     @asynccontextmanager
-    async def harm(self, link: Link, impairment: Impairment, *, close_after: bool | None = None) -> AsyncIterator[None]:
+    async def harm(
+        self, impairments: Mapping[Link, Impairment], *, close_after: bool | None = None
+    ) -> AsyncIterator[None]:
         self._harms += 1
-        toxics = self._toxics(f"harm{self._harms}", link, impairment)
-        refusing = isinstance(impairment, Cut) and impairment.how == "refuse"
-        close = isinstance(impairment, Cut) and impairment.how == "blackhole" if close_after is None else close_after
+        harm = _Harm(
+            toxics=[t for link, one in impairments.items() for t in self._toxics(f"harm{self._harms}", link, one)],
+            refused=[link for link, one in impairments.items() if one == Cut("refuse")],
+            closed=[
+                link
+                for link, one in impairments.items()
+                if (one == Cut("blackhole") if close_after is None else close_after)
+            ],
+        )
         try:
-            await _to_the_end(self._step(self._enter, link, toxics, refusing))
+            await _to_the_end(self._step(self._enter, harm))
             yield
         finally:
-            await _to_the_end(self._step(self._leave, link, toxics, refusing, close))
+            await _to_the_end(self._step(self._leave, harm))
 
     def witness(self, link: Link, record: Callable[[Event], None]) -> LinkWitness:
         return LinkWitness(link, self._addresses.witnesses[str(link)], self._cost_ns, record)
@@ -133,24 +153,28 @@ class ToxiproxyNetwork:
         async with self._one_step:
             await asyncio.to_thread(step, *args)
 
-    def _enter(self, link: Link, toxics: list[Toxic], refusing: bool) -> None:
-        for toxic in toxics:
-            self._add(toxic)
-        if refusing:
+    def _enter(self, harm: _Harm) -> None:
+        failures = self._all_at_once([partial(self._add, toxic) for toxic in harm.toxics])
+        for link in harm.refused:
             self._refuse(link, +1)
-
-    def _leave(self, link: Link, toxics: list[Toxic], refusing: bool, close: bool) -> None:
-        """Heals as much as it can, then raises the first NetworkBroken; `verify` tells the rest."""
-        entered = [toxic for toxic in toxics if toxic in self._wanted]
-        self._wanted.difference_update(entered)
-        steps = [partial(self._api.remove, toxic) for toxic in entered]
-        if refusing:
-            steps.append(partial(self._refuse, link, -1))
-        elif close:
-            steps += [partial(self._hang_up, proxy) for proxy, _ in self._carriers(link)]
-        failures = [error for step in steps if (error := _failure(step))]
         if failures:
             raise failures[0]
+
+    def _leave(self, harm: _Harm) -> None:
+        """Heals as much as it can, then raises the first NetworkBroken; `verify` tells the rest."""
+        entered = [toxic for toxic in harm.toxics if toxic in self._wanted]
+        self._wanted.difference_update(entered)
+        failures = self._all_at_once([partial(self._api.remove, toxic) for toxic in entered])
+        failures += [error for link in harm.refused if (error := _failure(partial(self._refuse, link, -1)))]
+        hung = {proxy for link in harm.closed if link not in harm.refused for proxy, _ in self._carriers(link)}
+        failures += self._all_at_once([partial(self._hang_up, proxy) for proxy in sorted(hung)])
+        if failures:
+            raise failures[0]
+
+    def _all_at_once(self, steps: Sequence[Callable[[], None]]) -> list[NetworkBroken]:
+        """Side by side, since a fault and its heal should be an instant, as nearly as can be."""
+        with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
+            return [error for error in pool.map(_failure, steps) if error]
 
     def _hang_up(self, proxy: str) -> None:
         """End a proxy's connections; one that somebody refuses has none, and stays off."""

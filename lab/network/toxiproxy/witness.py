@@ -38,8 +38,7 @@ class LinkWitness:
             self._pending = asyncio.create_task(self._ask())
         await asyncio.wait({self._pending}, timeout=PATIENCE_S)
         if not self._pending.done():
-            seen_ns = now_ns()
-            self._say(seen_ns, "silent", seen_ns - self._asked_ns, stage)
+            self._say(self._asked_ns, "silent", now_ns() - self._asked_ns, stage)
             return
         answer, answered_ns = self._pending.result()
         self._pending = None

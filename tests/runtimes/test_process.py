@@ -1,0 +1,165 @@
+"""Nodes as processes: started, told dead, ended; and connections that go round the network are found."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+
+from lab.errors import NodeNotReady
+from lab.protocols import NodeSpec, RunFiles
+from lab.runtimes.process import ProcessRuntime
+from lab.topology import Topology
+
+TOPOLOGY = Topology.model_validate(
+    {"name": "t", "regions": {"a": {"nodes": 1}, "b": {"nodes": 1}}, "rtt_ms": {"a-b": 2}}
+)
+LISTEN = """
+import socket, sys, time
+server = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+print("up", flush=True)
+connection = server.accept()
+time.sleep(99)
+"""
+DIAL = """
+import socket, sys, time
+connection = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+print("up", flush=True)
+time.sleep(99)
+"""
+
+
+class Ports:
+    ports: ClassVar[tuple[str, ...]] = ("p", "q")
+    wan_ports: ClassVar[tuple[str, ...]] = ("q",)
+
+
+def node(name: str, region: str, code: str, *arguments: str) -> NodeSpec:
+    return NodeSpec(name, region, "python", "", ("-c", code, *arguments))
+
+
+def in_runtime(
+    folder: Path, scenario: Callable[[ProcessRuntime], Awaitable[None]], program: str = sys.executable
+) -> None:
+    async def main() -> None:
+        runtime = ProcessRuntime(RunFiles(folder), {("python", ""): Path(program)})
+        try:
+            await scenario(runtime)
+        finally:
+            await runtime.close()
+
+    asyncio.run(main())
+
+
+async def says(runtime: ProcessRuntime, name: str, line: str) -> None:
+    for _ in range(200):
+        if line in runtime.logs(name):
+            return
+        await asyncio.sleep(0.05)
+    pytest.fail(f"{name} said {runtime.logs(name)}, expected {line}")
+
+
+@pytest.mark.parametrize(
+    ("region", "found"), [("b", ["n-1 and n-2 are connected without a proxy between them"]), ("a", [])]
+)
+def test_a_way_round_the_network_is_found(tmp_path: Path, region: str, found: list[str]) -> None:
+    async def scenario(runtime: ProcessRuntime) -> None:
+        addresses = await runtime.open(TOPOLOGY, Ports())  # type: ignore[arg-type]
+        port = addresses.listen["a-1/p"].rpartition(":")[2]
+        await runtime.start(node("n-1", "a", LISTEN, port))
+        await says(runtime, "n-1", "up")
+        await runtime.start(node("n-2", region, DIAL, port))
+        await says(runtime, "n-2", "up")
+        assert await runtime.crossings() == found
+        await runtime.kill("n-2")
+        assert await runtime.crossings() == []
+
+    in_runtime(tmp_path, scenario)
+
+
+def test_every_address_is_allocated_once(tmp_path: Path) -> None:
+    async def scenario(runtime: ProcessRuntime) -> None:
+        addresses = await runtime.open(TOPOLOGY, Ports())  # type: ignore[arg-type]
+        assert set(addresses.listen) == {"a-1/p", "a-1/q", "b-1/p", "b-1/q"}
+        assert set(addresses.proxies) == {"a/b-1/q", "b/a-1/q"}
+        assert set(addresses.witnesses) == {"a->b", "b->a"}
+        every = [
+            *addresses.listen.values(),
+            *addresses.proxies.values(),
+            *addresses.witnesses.values(),
+            addresses.toxiproxy,
+        ]
+        assert len(set(every)) == len(every)
+        a, b = TOPOLOGY.nodes
+        assert addresses.dial("a", a, "q") == addresses.listen["a-1/q"]
+        assert addresses.dial("a", b, "q") == addresses.proxies["a/b-1/q"]
+
+    in_runtime(tmp_path, scenario)
+
+
+def test_only_those_nobody_ended_are_dead(tmp_path: Path) -> None:
+    async def scenario(runtime: ProcessRuntime) -> None:
+        for name, code in (
+            ("dies", "print('last words')"),
+            ("killed", "input()"),
+            ("lives", "import time; time.sleep(99)"),
+        ):
+            await runtime.start(node(name, "a", code if name != "killed" else "import time; time.sleep(99)"))
+        await runtime.kill("killed")
+        await says(runtime, "dies", "last words")
+        for _ in range(100):
+            if await runtime.dead():
+                break
+            await asyncio.sleep(0.05)
+        assert await runtime.dead() == ["dies"]
+        await runtime.start(node("killed", "a", "import time; time.sleep(99)"))
+        assert await runtime.dead() == ["dies"]
+
+    in_runtime(tmp_path, scenario)
+
+
+def test_a_node_that_ignores_sigterm_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lab.runtimes.process.STOP_WITHIN_S", 0.5)
+
+    async def scenario(runtime: ProcessRuntime) -> None:
+        code = (
+            "import signal,time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(99)"
+        )
+        await runtime.start(node("deaf", "a", code))
+        await says(runtime, "deaf", "up")
+        pid = runtime._processes["deaf"].pid
+        await runtime.stop("deaf")
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+    in_runtime(tmp_path, scenario)
+
+
+def test_a_program_that_can_not_be_started_is_a_sentence(tmp_path: Path) -> None:
+    broken = tmp_path / "program"
+    broken.write_text("no program at all")
+    broken.chmod(0o755)
+
+    async def scenario(runtime: ProcessRuntime) -> None:
+        with pytest.raises(NodeNotReady, match=r"node n-1 can't be started from .*program: Exec format error\."):
+            await runtime.start(node("n-1", "a", ""))
+
+    in_runtime(tmp_path, scenario, str(broken))
+
+
+def test_closing_keeps_logs_and_configuration_and_drops_data(tmp_path: Path) -> None:
+    async def scenario(runtime: ProcessRuntime) -> None:
+        spec = node("n-1", "a", "open('data','w').write('x'); print('up', flush=True); import time; time.sleep(99)")
+        await runtime.start(NodeSpec(**{**vars(spec), "files": {"server.conf": "port: 1"}}))
+        await says(runtime, "n-1", "up")
+        assert (tmp_path / "nodes" / "n-1" / "data").exists()
+
+    in_runtime(tmp_path, scenario)
+    assert not (tmp_path / "nodes").exists()
+    assert (tmp_path / "logs" / "n-1.log").read_text() == "up\n"
+    assert (tmp_path / "configuration" / "n-1-server.conf").read_text() == "port: 1"
