@@ -199,7 +199,11 @@ def main() -> None:
         errors.print(f"the system refuses: {error.strerror}{where}.", style="bold red", soft_wrap=True, markup=False)
         sys.exit(EXIT_UNKNOWN if error.errno == errno.ENOSPC else EXIT_REFUSED)
     except _Interrupted:
-        errors.print("interrupted; everything was healed and ended.")
+        from lab import reaper
+
+        left = any(reaper.marked())
+        said = "something of a run is still there: `lab clean` ends it." if left else "everything was healed and ended."
+        errors.print(f"interrupted; {said}", markup=False)
         sys.exit(EXIT_UNKNOWN)
 
 

@@ -7,6 +7,7 @@ its progress is read from the run's directory.
 from __future__ import annotations
 
 import contextlib
+import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -20,6 +21,7 @@ from lab.results import Run, write_json
 
 POLL_S = 0.2
 JUDGED_WITHIN_S = 25.0  # after its kernel died, a run heals and is judged by itself
+ENDED_WITHIN_S = 10.0
 Watch = Callable[[Mapping[str, Any]], None]
 
 
@@ -76,6 +78,7 @@ def execute(this: Plan, watch: Watch, say: Callable[[str], None]) -> Outcome:
     except BaseException:  # Ctrl-C, or a full disk: the kernel dies with its parent, the run heals
         child.terminate()
         _await_verdict(directory)
+        _await_end(child)
         raise
     assert child.stderr is not None
     told = child.stderr.read().strip()
@@ -136,6 +139,14 @@ def _outcome(this: Plan, directory: Path, told: str) -> Outcome:
         as_expected=as_expected,
         why=why,
     )
+
+
+def _await_end(child: subprocess.Popen[str]) -> None:
+    """It removes the kernel's files on its way out."""
+    try:
+        child.wait(ENDED_WITHIN_S)
+    except subprocess.TimeoutExpired:
+        child.kill()
 
 
 def _await_verdict(directory: Path) -> None:

@@ -21,7 +21,5 @@ def check(history: History, measurements: Measurements, experiment: Experiment) 
         )
     if divergence.divergent:
         first = f", first {divergence.examples[0]}" if divergence.examples else ""
-        return Finding(
-            verdict="invalid", why=[f"{divergence.divergent} keys or buckets disagree after settle{first}"]
-        )
+        return Finding(verdict="invalid", why=[f"{divergence.divergent} keys or buckets disagree after settle{first}"])
     return Finding(verdict="valid", why=["all regions and replicas agree after settle"])

@@ -34,9 +34,7 @@ def measure(history: History, done: Measurements) -> Amplification | None:
 
 def _per_operation(totals: pl.DataFrame, operations: pl.DataFrame) -> float | None:
     rise = pl.col("number").diff().over("node")
-    rises = totals.sort("node", "at_ns").select(
-        rise=pl.when(rise < 0).then(pl.col("number")).otherwise(rise)
-    )["rise"]
+    rises = totals.sort("node", "at_ns").select(rise=pl.when(rise < 0).then(pl.col("number")).otherwise(rise))["rise"]
     if rises.drop_nulls().is_empty():
         return None
     begin_ns, end_ns = totals.select(pl.col("at_ns").min(), end=pl.col("at_ns").max()).row(0)

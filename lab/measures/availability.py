@@ -31,17 +31,12 @@ def measure(history: History, done: Measurements) -> dict[str, dict[str, CutAvai
         return {}
     load = load_operations(history)
     by_region = {region: load.filter(pl.col("region") == region) for region in history.topology.regions}
-    return {
-        region: {cut: _of(rows.filter(in_cut(cut)), span) for cut in CUTS}
-        for region, rows in by_region.items()
-    }
+    return {region: {cut: _of(rows.filter(in_cut(cut)), span) for cut in CUTS} for region, rows in by_region.items()}
 
 
 def _of(rows: pl.DataFrame, span: Span) -> CutAvailability:
     phases = dict(
-        rows.group_by("load_phase")
-        .agg(value=pl.when(pl.len() >= MIN_DUE).then(pl.col("in_time").mean()))
-        .rows()
+        rows.group_by("load_phase").agg(value=pl.when(pl.len() >= MIN_DUE).then(pl.col("in_time").mean())).rows()
     )
     steady, fault, recovery = (phases.get(name) for name in PHASES)
     return CutAvailability(

@@ -87,9 +87,7 @@ def _keys(acknowledged: pl.DataFrame, operations: pl.DataFrame) -> dict[tuple[st
     columns = ("home", "key", "revision", "value", "ended_ns")
     for home, name, revision, value, ended_ns in acknowledged.select(columns).iter_rows():
         keys[home, name].writes.setdefault(revision, {}).setdefault(value, ended_ns)
-    read_back = operations.filter(
-        pl.col("operation") == "get", pl.col("phase") == "settle", pl.col("outcome") == "ok"
-    )
+    read_back = operations.filter(pl.col("operation") == "get", pl.col("phase") == "settle", pl.col("outcome") == "ok")
     reads = read_back.select("home", "key", "region", "revision", "value", "started_ns")
     for home, name, region, revision, value, started_ns in reads.iter_rows():
         if (home, name) in keys:

@@ -47,9 +47,7 @@ def measure(history: History, done: Measurements) -> list[Outage]:
 class _Cut:
     """The operations of one region and cut, with the windows they were counted in."""
 
-    def __init__(
-        self, region: str, cut: str, rows: pl.DataFrame, span: Span, availability: CutAvailability
-    ) -> None:
+    def __init__(self, region: str, cut: str, rows: pl.DataFrame, span: Span, availability: CutAvailability) -> None:
         self.region, self.cut, self.span, self.availability = region, cut, span, availability
         width = availability.windows.width_s if availability.windows else 1
         self.rows = rows.with_columns(window=(pl.col("at_ns") - span.begin_ns) // (width * NS_PER_S))
@@ -65,9 +63,7 @@ class _Cut:
     def _unavailable(self, values: list[float], steady: float) -> Iterator[Outage]:
         for first, last in spans([value < steady - DROP for value in values]):
             depth = steady - min(values[first : last + 1])
-            yield self._outage(
-                "availability", ~pl.col("in_time"), first, last, last == len(values) - 1, depth
-            )
+            yield self._outage("availability", ~pl.col("in_time"), first, last, last == len(values) - 1, depth)
 
     def _slow(self, windows: int, steady_p99_ms: float) -> Iterator[Outage]:
         limit_ms = max(SLOWER * steady_p99_ms, SLOW_MS)

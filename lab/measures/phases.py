@@ -14,7 +14,4 @@ def measure(history: History, done: Measurements) -> dict[str, tuple[float, floa
     """Phase → (begin, end); {} when steady never began, since then there is no second 0."""
     if "steady" not in history.phases:
         return {}
-    return {
-        name: (history.second(span.begin_ns), history.second(span.end_ns))
-        for name, span in history.phases.items()
-    }
+    return {name: (history.second(span.begin_ns), history.second(span.end_ns)) for name, span in history.phases.items()}

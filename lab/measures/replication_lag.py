@@ -61,10 +61,7 @@ def _sights(history: History) -> dict[Link, Sights]:
     rows = history.table(Visible).select("home", "region", "key", "revision", "at_ns")
     for home, region, key, revision, at_ns in rows.iter_rows():
         by_key[Link(home, region)][key].append((revision, at_ns))
-    return {
-        link: {key: _first_from_each(sorted(seen)) for key, seen in keys.items()}
-        for link, keys in by_key.items()
-    }
+    return {link: {key: _first_from_each(sorted(seen)) for key, seen in keys.items()} for link, keys in by_key.items()}
 
 
 def _first_from_each(seen: list[tuple[str, int]]) -> tuple[list[str], list[int]]:

@@ -179,6 +179,11 @@ def nothing_left(run: Underway, ports: set[int], within_s: float = GONE_WITHIN_S
     wait_for("end of the nodes' data", lambda: not (run.directory / "nodes").exists(), 5)
 
 
+def code_of(verdict: dict[str, Any]) -> int:
+    """The exit code that goes with a verdict."""
+    return 11 if verdict["verdict"] == "unknown" else 0 if verdict["as_expected"] else 10
+
+
 def verdict_of(directory: Path) -> dict[str, Any]:
     value: dict[str, Any] = json.loads((directory / "verdict.json").read_text())
     return value
