@@ -130,9 +130,7 @@ class Made:
 
     # -- operations -----------------------------------------------------------------------------
 
-    def operation(
-        self, region: str, kind: str, due_s: float, *, took_ms: float | None = 5, **fields: Any
-    ) -> Made:
+    def operation(self, region: str, kind: str, due_s: float, *, took_ms: float | None = 5, **fields: Any) -> Made:
         """One operation; `kind` as in measurements. `took_ms` None: still open at the end."""
         ended_ns = 0 if took_ms is None else at(due_s + took_ms / 1000)
         others = [name for name in self.topology.regions if name != region]
@@ -222,9 +220,7 @@ class Made:
         asleep: tuple[float, float] = (0, 0),
     ) -> Made:
         """A lag line every 100 ms (workers write one every 20 ms), none within `asleep`."""
-        ticks = [
-            tick / 10 for tick in range(round(self.load_s * 10)) if not asleep[0] < tick / 10 < asleep[1]
-        ]
+        ticks = [tick / 10 for tick in range(round(self.load_s * 10)) if not asleep[0] < tick / 10 < asleep[1]]
         for region in regions or self.topology.regions:
             self.events += [LoopLag(at_ns=at(second), region=region, lag_ms=lag_ms) for second in ticks]
         return self
@@ -235,9 +231,7 @@ class Made:
             self.events.append(WorkerMark(at_ns=second, region=region, state="done", in_flight_max=7))
         return self
 
-    def probe(
-        self, link: str, second: float, delay_ms: float, answer: str = "ok", stage: str = "run"
-    ) -> Made:
+    def probe(self, link: str, second: float, delay_ms: float, answer: str = "ok", stage: str = "run") -> Made:
         source, _, target = link.partition("->")
         ends = {"source": source, "target": target}
         reading = WitnessReading(at_ns=at(second), **ends, answer=answer, delay_ms=delay_ms, stage=stage)

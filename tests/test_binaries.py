@@ -78,9 +78,7 @@ class Machine:
         return _done(command)
 
 
-def _done(
-    command: list[str], code: int = 0, err: str = "", out: str = ""
-) -> subprocess.CompletedProcess[str]:
+def _done(command: list[str], code: int = 0, err: str = "", out: str = "") -> subprocess.CompletedProcess[str]:
     return subprocess.CompletedProcess(command, code, out, err)
 
 
@@ -219,9 +217,7 @@ def test_lab_binaries_lets_the_cache_serve_what_it_lacks(
     assert find("nats-server", "2.10.26") == cached
 
 
-def test_toxiproxy_by_variable_then_path(
-    machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_toxiproxy_by_variable_then_path(machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     on_path = script(tmp_path / "path" / "toxiproxy-server")
     assert (find("toxiproxy-server").path, find("toxiproxy-server").source) == (on_path, "PATH")
     named = script(tmp_path / "mine")
@@ -251,9 +247,7 @@ def prepare(given: str, machine: Machine, tmp: Path, patch: pytest.MonkeyPatch) 
         case "not nats":
             script(tmp / "home" / "nats").write_text("#!/bin/sh\necho redis 7\n", encoding="utf-8")
         case "fails":
-            script(tmp / "home" / "nats").write_text(
-                "#!/bin/sh\necho no glibc >&2; exit 3\n", encoding="utf-8"
-            )
+            script(tmp / "home" / "nats").write_text("#!/bin/sh\necho no glibc >&2; exit 3\n", encoding="utf-8")
         case "variable to nothing":
             patch.setenv("TOXIPROXY_SERVER", "/nowhere/toxiproxy")
         case "tampered":
@@ -400,9 +394,7 @@ REFUSED: dict[str, tuple[str, str, str, type[LabError], tuple[str, ...]]] = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_refused_in_one_sentence(
-    case: str, machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_refused_in_one_sentence(case: str, machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     given, program, version, kind, words = REFUSED[case]
     prepare(given, machine, tmp_path, monkeypatch)
     with pytest.raises(kind) as refusal:

@@ -33,9 +33,7 @@ def test_the_drawing_shows_every_class_below_its_parent() -> None:
 
 
 def test_the_drawing_shows_the_exit_codes() -> None:
-    shown = {
-        match[1]: int(match[2]) for match in re.finditer(r"(\w+) {2,}.*exit (\d+)", errors.__doc__ or "")
-    }
+    shown = {match[1]: int(match[2]) for match in re.finditer(r"(\w+) {2,}.*exit (\d+)", errors.__doc__ or "")}
     assert shown == {"Refused": 12, "RunBroken": 11}
 
 

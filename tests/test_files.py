@@ -263,8 +263,7 @@ SETTINGS: dict[str, tuple[dict[str, Any], str]] = {
     "missing": ({}, "fault slow: region: Field required."),
     "wrong": (
         {"region": "sg", "add_ms": [1, "x"]},
-        "fault slow: add_ms.1: Input should be a valid number, "
-        "unable to parse string as a number, found 'x'.",
+        "fault slow: add_ms.1: Input should be a valid number, unable to parse string as a number, found 'x'.",
     ),
 }
 

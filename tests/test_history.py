@@ -13,9 +13,7 @@ from lab.experiment import Experiment
 from lab.history import FaultSpan, History, Span, rows_of
 from lab.topology import Topology
 
-TOPOLOGY = Topology.model_validate(
-    {"regions": {"us": {"nodes": 1}, "sg": {"nodes": 1}}, "rtt_ms": {"us-sg": 200}}
-)
+TOPOLOGY = Topology.model_validate({"regions": {"us": {"nodes": 1}, "sg": {"nodes": 1}}, "rtt_ms": {"us-sg": 200}})
 EXPERIMENT = Experiment.model_validate({"topology": "t"})
 PHASES: list[AnyEvent] = [
     Phase(at_ns=s * NS_PER_S, phase=name)
@@ -94,9 +92,7 @@ def test_fault(case: str) -> None:
 
 
 def test_faults_that_overlap_span_first_harm_to_last_heal() -> None:
-    other = [
-        mark(1, second, state, "cut", "us") for second, state in zip((30, 30, 58, 59), STATES, strict=True)
-    ]
+    other = [mark(1, second, state, "cut", "us") for second, state in zip((30, 30, 58, 59), STATES, strict=True)]
     found = history(*PHASES, *other, *WHOLE)
     assert [(fault.index, fault.kind, fault.targets) for fault in found.faults] == [
         (0, "latency", ("sg",)),

@@ -35,8 +35,7 @@ def without(made: Made, tag: str, **fields: Any) -> Made:
     made.events = [
         line
         for line in made.events
-        if line.__struct_config__.tag != tag
-        or any(getattr(line, name) != value for name, value in fields.items())
+        if line.__struct_config__.tag != tag or any(getattr(line, name) != value for name, value in fields.items())
     ]
     return made
 
@@ -73,9 +72,7 @@ def late_starts(made: Made, region: str, late_ms: int) -> Made:
 
 BAD_RUNS = [
     pytest.param(good_run([Out("us", 5, 7)]), "steady", "availability 0.8000 < 0.99 in us", id="steady"),
-    pytest.param(
-        without(good_run(), "lag").lags(34.0), "loop lag", "p99 34.0 ms > 10 ms in us", id="loop lag"
-    ),
+    pytest.param(without(good_run(), "lag").lags(34.0), "loop lag", "p99 34.0 ms > 10 ms in us", id="loop lag"),
     pytest.param(without(good_run(), "lag", region="eu"), "loop lag", "not measured in eu", id="no loop lag"),
     pytest.param(
         without(good_run(), "witness", stage="run"),
@@ -83,12 +80,8 @@ BAD_RUNS = [
         "0 (latency) not seen by its witnesses, eu->sg: no probe",
         id="fault not seen",
     ),
-    pytest.param(
-        without(good_run(), "fault"), "fault", "never entered, 0 of 1 planned were", id="not entered"
-    ),
-    pytest.param(
-        without(good_run(), "fault", state="left"), "fault", "0 (latency) never left", id="never left"
-    ),
+    pytest.param(without(good_run(), "fault"), "fault", "never entered, 0 of 1 planned were", id="not entered"),
+    pytest.param(without(good_run(), "fault", state="left"), "fault", "0 (latency) never left", id="never left"),
     pytest.param(
         without(good_run(), "witness", stage="attest").attest(extra_ms=6),
         "attested RTT",
@@ -114,9 +107,7 @@ BAD_RUNS = [
         "of meta sg-1 at the fault, wanted in us and eu",
         id="meta leader",
     ),
-    pytest.param(
-        good_run().leader("us", "", 8), "leaders", "of us nobody at the fault, wanted in us", id="no leader"
-    ),
+    pytest.param(good_run().leader("us", "", 8), "leaders", "of us nobody at the fault, wanted in us", id="no leader"),
     pytest.param(
         without(good_run(), "operation", region="eu"),
         "operations",
@@ -135,9 +126,7 @@ BAD_RUNS = [
         "p99 30.0 ms late > 20 ms in us",
         id="operations begun late",
     ),
-    pytest.param(
-        no_samples(good_run().note("tells", "leaders")), "leaders", "not sampled", id="no samples"
-    ),
+    pytest.param(no_samples(good_run().note("tells", "leaders")), "leaders", "not sampled", id="no samples"),
     pytest.param(good_run().note("tells", "connections"), "routes", "not counted", id="routes not counted"),
     pytest.param(without(good_run(), "worker", region="sg"), "worker", "of sg never said", id="worker"),
     pytest.param(
@@ -146,9 +135,7 @@ BAD_RUNS = [
         "not refilled, us-1–sg-2: 4 → 3",
         id="routes",
     ),
-    pytest.param(
-        without(good_run(), "lag").lags(asleep=(20, 30)), "sleep", "of 10.0 s > 0 s under load", id="sleep"
-    ),
+    pytest.param(without(good_run(), "lag").lags(asleep=(20, 30)), "sleep", "of 10.0 s > 0 s under load", id="sleep"),
     pytest.param(good_run().note("broken", "toxiproxy died"), "run", "broken (toxiproxy died)", id="broken"),
     pytest.param(good_run().note("interrupted"), "run", "interrupted", id="interrupted"),
     pytest.param(
@@ -178,9 +165,7 @@ def test_every_gate_is_tested() -> None:
     ("leaders_in", "leaders", "verdict"),
     [
         pytest.param("any", {"us": "sg-1"}, "valid", id="any"),
-        pytest.param(
-            "faulted", {"us": "sg-1", "eu": "sg-2", "sg": "sg-3", "meta": "sg-1"}, "valid", id="faulted"
-        ),
+        pytest.param("faulted", {"us": "sg-1", "eu": "sg-2", "sg": "sg-3", "meta": "sg-1"}, "valid", id="faulted"),
         pytest.param("faulted", {"us": "sg-1", "meta": "eu-1"}, "unknown", id="faulted, but meta is not"),
         pytest.param("elsewhere", {"us": "us-1", "eu": "us-1", "sg": "eu-1"}, "valid", id="elsewhere"),
         pytest.param("elsewhere", {"us": "us-1", "sg": "sg-1"}, "unknown", id="elsewhere, but one is not"),
@@ -233,7 +218,9 @@ def test_isolation_without_fault() -> None:
 @pytest.mark.parametrize(
     ("reads", "verdict", "phrase"),
     [
-        pytest.param([("us", "1", "a")], "valid", "none of 1 acknowledged writes was seen lost; the 1 that", id="read back"),
+        pytest.param(
+            [("us", "1", "a")], "valid", "none of 1 acknowledged writes was seen lost; the 1 that", id="read back"
+        ),
         pytest.param([("us", "", "")], "invalid", "1 of 1 acknowledged writes can't be read", id="lost"),
         pytest.param([], "unknown", "could be read back nowhere", id="unread"),
     ],
@@ -248,9 +235,7 @@ def test_durability(reads: list[tuple[str, str, str]], verdict: str, phrase: str
 
 
 def test_a_certain_loss_is_a_finding_whatever_could_not_be_read() -> None:
-    made = (
-        Made().phases().put("us", "k", "1", "a").put("us", "m", "1", "a").read_back("us", "us", "k", "", "")
-    )
+    made = Made().phases().put("us", "k", "1", "a").put("us", "m", "1", "a").read_back("us", "us", "k", "", "")
     found = findings(made)["durability"]
     assert found.verdict == "invalid"
     assert found.why[0].startswith("at least 1 of 2 acknowledged writes")
@@ -294,16 +279,12 @@ PARTIAL = [
     pytest.param(lambda: Made().note("broken", "us-1 did not start"), id="broke in deploy"),
     pytest.param(lambda: Made().attest(), id="only attested"),
     pytest.param(lambda: Made().phases("fault").load(upto_s=8).lags(), id="only steady"),
-    pytest.param(
-        lambda: Made().phases("recovery").fault(left_s=None).load(upto_s=20), id="died in the fault"
-    ),
+    pytest.param(lambda: Made().phases("recovery").fault(left_s=None).load(upto_s=20), id="died in the fault"),
     pytest.param(lambda: Made().phases("settle").fault().load(), id="no settle"),
     pytest.param(lambda: Made().phases(), id="phases, but no operation"),
     pytest.param(lambda: Made().load(upto_s=3), id="operations, but no phase"),
     pytest.param(
-        lambda: without(
-            Made().phases().fault(links=links_of("sg", {"cut": "stall"})), "fault", state="entering"
-        ),
+        lambda: without(Made().phases().fault(links=links_of("sg", {"cut": "stall"})), "fault", state="entering"),
         id="a fault whose first line was lost",
     ),
     pytest.param(

@@ -134,9 +134,7 @@ def test_a_read_before_the_acknowledgement_speaks_against_nothing() -> None:
 
 
 def test_unacknowledged_writes_can_not_be_lost() -> None:
-    made = (
-        written(("1", "a")).put("us", "k", "2", "b", 20, outcome="info").read_back("us", "us", "k", "1", "a")
-    )
+    made = written(("1", "a")).put("us", "k", "2", "b", 20, outcome="info").read_back("us", "us", "k", "1", "a")
     assert durability(made).lost == 0
 
 

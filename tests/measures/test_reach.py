@@ -30,15 +30,11 @@ def delay(done: Measurements, region: str, fault: int = 0) -> float | None:
         pytest.param([Out("us", 11.5, 30)], 0.0, id="caught in flight: due before, delay 0"),
         pytest.param([Out("us", 9.9, 30)], None, id="a deadline before: another cause"),
         pytest.param([Out("us", 5, 9)], None, id="over before the fault"),
-        pytest.param(
-            [Out("us", 20, 30, ("watch",)), Out("us", 25, 30, ("put",))], 8.0, id="first of any kind"
-        ),
+        pytest.param([Out("us", 20, 30, ("watch",)), Out("us", 25, 30, ("put",))], 8.0, id="first of any kind"),
     ],
 )
 def test_propagation(out: list[Out], expected: float | None) -> None:
-    assert delay(reach(Made().fault().load(out)), "us") == (
-        None if expected is None else pytest.approx(expected)
-    )
+    assert delay(reach(Made().fault().load(out)), "us") == (None if expected is None else pytest.approx(expected))
 
 
 def test_propagation_by_kind_and_named() -> None:

@@ -63,9 +63,7 @@ def test_links() -> None:
     made = Made().phases().attest(extra_ms=0.5).fault()
     made.probe("us->eu", 5, 41).probe("us->eu", 20, 43).probe("us->eu", 21, 45).probe("us->eu", 43, 99)
     made.probe("us->eu", 21, 90, "silent")  # its round trip was longer than its answer's one way
-    made.probe("us->eu", 30, 200, "silent").probe("us->eu", 30, 1200, "silent").probe(
-        "us->eu", 35, 0, "closed"
-    )
+    made.probe("us->eu", 30, 200, "silent").probe("us->eu", 30, 1200, "silent").probe("us->eu", 35, 0, "closed")
     link = measured(made.history(), "links").links["us->eu"]
     assert (link.expected_ms, link.attested_ms, link.fault_ms) == (40, 40.5, 44)
     assert (link.answered_in_fault, link.silent_in_fault) == (2, 2), "lines of one probe count once"
@@ -160,9 +158,7 @@ def test_sleep_is_a_gap_all_regions_share() -> None:
         pytest.param(
             [("us-1", "sg-2", 4, "entered"), ("us-1", "sg-2", 3, "settled")], ["us-1–sg-2: 4 → 3"], id="fewer"
         ),
-        pytest.param(
-            [("us-1", "sg-2", 4, "entered"), ("us-1", "eu-1", 3, "settled")], ["us-1–sg-2: 4 → 0"], id="gone"
-        ),
+        pytest.param([("us-1", "sg-2", 4, "entered"), ("us-1", "eu-1", 3, "settled")], ["us-1–sg-2: 4 → 0"], id="gone"),
     ],
 )
 def test_routes(counts: list[tuple[str, str, int, str]], expected: list[str] | None) -> None:
