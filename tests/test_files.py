@@ -241,7 +241,7 @@ def test_find_takes_a_name_or_a_path(tmp_path: Path) -> None:
     with pytest.raises(UnknownName) as refusal:
         files.find("topology", "there", tmp_path)
     assert str(refusal.value) == "unknown topology 'there' (did you mean 'three'?); known: three."
-    with pytest.raises(UnknownName, match="topology file './no.yaml' does not exist; give an existing file"):
+    with pytest.raises(UnknownName, match=r"topology file '\./no\.yaml' does not exist; give an existing file"):
         files.find("topology", "./no.yaml", tmp_path)
 
 

@@ -68,7 +68,7 @@ def test_named_commands_and_options_exist() -> None:
     text = README.read_text(encoding="utf-8")
     command = [sys.executable, "-m", "lab", "--help"]
     told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    for name in ("run", "judge", "report", "schema", "list", "clean"):
+    for name in ("run", "judge", "report", "index", "schema", "list", "clean"):
         assert re.search(rf"\b{name}\b", told)
     for option in Settings.__dataclass_fields__:
         assert f"`{option}=" in text
