@@ -5,14 +5,15 @@ Only outages since the first fault was entering count (an operation due less tha
 before it and caught in flight counts with it); without a fault, since the nominal fault phase
 began. Collateral = Σ over those regions of ∫ max(0, 1 − availability ÷ steady) dt of the overall
 cut from then to the end of load, in region-seconds. Second wave: regions named by no fault with an
-outage whose onset is after the last heal.
+outage whose onset is after the last heal began (an operation due less than the longest round trip
+before it and caught in flight counts with it).
 """
 
 from __future__ import annotations
 
 from lab.history import History
 from lab.measurements import KINDS, BlastRadius, Measurements
-from lab.measures.harm import availability_outages, begin_s, harms, heal_s, unexcused
+from lab.measures.harm import availability_outages, begin_s, harms, healing_s, unexcused
 from lab.measures.windows import shortfall_s
 
 
@@ -49,9 +50,10 @@ def _collateral_s(done: Measurements, region: str, since_s: float) -> float:
 
 
 def _second_wave(history: History, done: Measurements) -> list[str]:
-    healed_s = heal_s(history)
-    if healed_s is None:
+    since_s = healing_s(history)
+    if since_s is None:
         return []
+    in_flight_s = max(history.topology.rtt_ms.values(), default=0.0) / 1000
     named = {region for harm in harms(history) for region in harm.targets}
-    late = {o.region for o in availability_outages(done.outages, KINDS) if o.onset_s > healed_s}
+    late = {o.region for o in availability_outages(done.outages, KINDS) if o.onset_s > since_s - in_flight_s}
     return [region for region in history.topology.regions if region in late - named]

@@ -62,6 +62,14 @@ def heal_s(history: History) -> float | None:
     return max(known) if known and len(known) == len(left) else None
 
 
+def healing_s(history: History) -> float | None:
+    """When the last heal began: what it upsets it upsets from then on; None as for `heal_s`."""
+    if heal_s(history) is None:
+        return None
+    begun = [fault.leaving_ns for fault in history.faults if fault.leaving_ns is not None]
+    return history.second(max(begun)) if begun else heal_s(history)
+
+
 def availability_outages(outages: Iterable[Outage], cuts: Iterable[str]) -> list[Outage]:
     """The availability outages of the named cuts, by onset."""
     wanted = set(cuts)

@@ -121,6 +121,8 @@ def test_too_few_operations_to_tell() -> None:
     [
         pytest.param([Out("us", 14, 50)], [], id="began before the heal"),
         pytest.param([Out("us", 43, 50)], ["us"], id="began after it"),
+        pytest.param([Out("us", 41.9, 50)], ["us"], id="caught in flight by the heal"),
+        pytest.param([Out("us", 41.7, 50)], [], id="due longer before it than the longest round trip"),
         pytest.param([Out("sg", 43, 50)], [], id="the named region"),
         pytest.param([Out("us", 14, 30), Out("us", 44, 50)], ["us"], id="fell twice"),
     ],

@@ -81,7 +81,11 @@ class ToxiproxyNetwork:
     ) -> AsyncIterator[None]:
         self._harms += 1
         harm = _Harm(
-            toxics=[t for link, one in impairments.items() for t in self._toxics(f"harm{self._harms}", link, one)],
+            # by proxy, so that both directions of a connection change side by side
+            toxics=sorted(
+                (t for link, one in impairments.items() for t in self._toxics(f"harm{self._harms}", link, one)),
+                key=lambda toxic: (toxic.proxy, toxic.stream),
+            ),
             refused=[link for link, one in impairments.items() if one == Cut("refuse")],
             closed=[
                 link
