@@ -118,9 +118,7 @@ Expected = VerdictWord | dict[LeadersIn, VerdictWord]
 class Experiment(_Model):
     """One question put to one topology, as a file in `experiments/`."""
 
-    name: str = Field(
-        "", pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]{0,63})?$", description="Taken from the file's name when left out."
-    )
+    name: str = Field("", description="Taken from the file's name when left out.")
     question: str = Field("", description="What this experiment asks, in one sentence.")
     source: str = Field("", description="The incident or document it comes from.")
     topology: str = Field(description="A name in topologies/, or a path to a file.")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -26,7 +27,7 @@ from lab.verdict import Verdict
 def new_directory(root: Path, experiment: str, arm_slug: str, seed: int) -> Path:
     """Make the directory of a new run. Raises Refused when results/ can't be written."""
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-    parent = root / experiment / arm_slug
+    parent = root / _as_folder(experiment) / arm_slug
     try:
         parent.mkdir(parents=True, exist_ok=True)
         for attempt in range(1, 1000):
@@ -40,6 +41,11 @@ def new_directory(root: Path, experiment: str, arm_slug: str, seed: int) -> Path
         said = f"results can't be written below {root}: {error.strerror}"
         raise Refused(f"{said}; free space or choose another folder.") from error
     raise Refused(f"{parent} already holds a thousand runs of this second; wait a moment.")
+
+
+def _as_folder(name: str) -> str:
+    """An experiment may be called anything; its folder stays below results/ all the same."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", name).strip("._")[:64] or "experiment"
 
 
 def write_text(path: Path, text: str) -> None:

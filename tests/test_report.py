@@ -102,7 +102,7 @@ HEADLINES: dict[str, tuple[Measurements, Verdict, str]] = {
     ),
     "lost writes": (
         quiet(
-            durability=Durability(acknowledged=9, lost=2, lost_by_region={"us": 2}, examples=[], unread=0),
+            durability=Durability(acknowledged=9, tested=9, lost=2, lost_by_region={"us": 2}, examples=[], unread=0),
             faults=[],
         ),
         synthetic.verdict(durability=Finding(verdict="invalid")),

@@ -103,3 +103,19 @@ def test_a_run_is_read_back(tmp_path: Path) -> None:
     verdict = conclude(["isolation"], {"evidence": Finding(verdict="valid")})
     write_text(tmp_path / "verdict.json", verdict.model_dump_json())
     assert run.judged and run.verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("name", "folder"),
+    [
+        ("gray-region", "gray-region"),
+        ("../../etc/escaped", "etc_escaped"),
+        ("/absolute", "absolute"),
+        ("my files/a$b", "my_files_a_b"),
+        ("..", "experiment"),
+        ("", "experiment"),
+    ],
+)
+def test_a_run_stays_below_its_root_whatever_the_experiment_is_called(tmp_path: Path, name: str, folder: str) -> None:
+    made = results.new_directory(tmp_path, name, "arm", 1)
+    assert made.parent == tmp_path / folder / "arm"

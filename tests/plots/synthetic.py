@@ -93,7 +93,7 @@ def measurements() -> Measurements:
         },
         amplification=Amplification(steady=9.5, fault=21.0, recovery=11.0, ratio=2.2),
         durability=Durability(
-            acknowledged=9321, lost=0, lost_by_region={"us": 0, "eu": 0, "sg": 0}, examples=[], unread=0
+            acknowledged=9321, tested=1344, lost=0, lost_by_region={"us": 0, "eu": 0, "sg": 0}, examples=[], unread=0
         ),
         errors={
             "us": {"timeout": 240},
@@ -123,6 +123,7 @@ def measurements() -> Measurements:
             r: Harness(
                 loop_lag_p50_ms=0.4,
                 loop_lag_p99_ms=3,
+                start_late_p99_ms=3.0,
                 loop_lag_max_ms=6,
                 shed=0,
                 in_flight_max=90,
