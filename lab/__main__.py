@@ -62,7 +62,7 @@ def run_(
                 print(json.dumps(this.as_json(), sort_keys=True))
             continue
         with Screen(console, this.expected_s, as_json=as_json) as screen:
-            outcome = batch.execute(this, screen.update, _say)
+            outcome = batch.execute(this, screen.update, screen.say)
         outcomes.append(outcome)
         if not as_json:
             run = Run(Path(outcome.path))
@@ -162,10 +162,6 @@ def clean() -> None:
     from lab import reaper
 
     console.print(f"{reaper.clean()} leftover processes ended.")
-
-
-def _say(sentence: str) -> None:
-    errors.print(sentence, soft_wrap=True, markup=False)
 
 
 def _outcomes(outcomes: list[Any]) -> Table:

@@ -61,6 +61,11 @@ class Screen:
             self._bar.update(self._task, completed=(line["at_ns"] - self._began_ns) / 1e9)
             self._live.update(self._picture())
 
+    def say(self, sentence: str) -> None:
+        """A sentence above the living panel, which would wipe it off stderr; elsewhere to stderr."""
+        console = self._console if self._living else Console(stderr=True)
+        console.print(sentence, soft_wrap=not self._living, markup=False, highlight=False)
+
     def _phase(self, phase: str) -> None:
         words = WORDS.get(phase, phase)
         self._bar.update(self._task, description=words)

@@ -57,3 +57,13 @@ def test_machines_get_every_line_as_json(capsys: pytest.CaptureFixture[str]) -> 
         for line in LINES:
             screen.update(line)
     assert [json.loads(line) for line in capsys.readouterr().out.splitlines()] == LINES
+
+
+def test_a_sentence_stands_above_the_panel(capsys: pytest.CaptureFixture[str]) -> None:
+    for terminal in (True, False):
+        out = io.StringIO()
+        console = Console(file=out, force_terminal=terminal, width=100, color_system=None)
+        with Screen(console, 60) as screen:
+            screen.say("building toxiproxy-server [once]")
+        said = (out.getvalue(), capsys.readouterr().err)
+        assert "building toxiproxy-server [once]" in said[0 if terminal else 1]
