@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +16,6 @@ class Run(results.Run):
 
     def _repr_html_(self) -> str:
         return report.html(self)
-
-    @cached_property
-    def report_path(self) -> Path:
-        """Where the run's page is, once rendered."""
-        return self.path / "report.html"
 
 
 def run(

@@ -413,7 +413,3 @@ class RunFiles:
     @property
     def configuration(self) -> Path:
         return self.directory / "configuration"
-
-    @property
-    def progress(self) -> Path:
-        return self.directory / "progress.jsonl"

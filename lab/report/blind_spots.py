@@ -33,7 +33,7 @@ def _broken(run: Run) -> list[str]:
     said = [
         f"The run was disturbed ({name}): {text.rstrip('.')}."
         for name, text in partial.notes(run)
-        if name in ("broken", "interrupted", "bypass", "unreadable")
+        if name in ("broken", "interrupted", "bypass")
     ]
     return ended + said[:5]
 
