@@ -7,13 +7,14 @@ import asyncio
 import contextlib
 import json
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from lab.clock import asleep_s, now_ns, wall_pair
-from lab.events import Event, Note, Recorder, Sample, WitnessReading
+from lab.events import Event, NodeReading, Note, Recorder, Sample, WitnessReading
+from lab.protocols import Runtime
 
 
 class Books:
@@ -84,3 +85,9 @@ class Books:
         with contextlib.suppress(OSError):  # the last lines may not fit; the rest is kept
             self._events.close()
             self._samples.close()
+
+
+async def read_nodes(runtime: Runtime, record: Callable[[Event], None]) -> None:
+    """What the system says of every node's process, now."""
+    for node, state in (await runtime.states()).items():
+        record(NodeReading(at_ns=now_ns(), node=node, state=state))

@@ -14,6 +14,7 @@ from typing import Any, Self, TypeVar
 import msgspec
 
 T = TypeVar("T")
+WITNESS_BYTES = 8_192  # what a witness's question weighs, so that a narrow link shows
 
 
 class Event(msgspec.Struct, tag_field="event", frozen=True, kw_only=True):
@@ -60,10 +61,11 @@ class Phase(Event, tag="phase", frozen=True):
 
 
 class FaultMark(Event, tag="fault", frozen=True):
-    """A fault on its way: state is entering → entered → leaving → left.
+    """A fault on its way: state is entering → entered → leaving → left, once a pulse.
 
     targets: the regions it names. links: per harmed link `a->b` what it suffers, as
     `{"latency_ms": 1432.0}` (added), `{"cut": "stall"}` or `{"rate_kbps": 64}`.
+    nodes: per harmed node the state it is put in, paused or gone.
     """
 
     index: int
@@ -71,6 +73,15 @@ class FaultMark(Event, tag="fault", frozen=True):
     state: str
     targets: list[str] = []
     links: dict[str, dict[str, Any]] = {}
+    nodes: dict[str, str] = {}
+    pulse: int = 0
+
+
+class NodeReading(Event, tag="state", frozen=True):
+    """What the system (not the node) says of a node's process: running | paused | gone."""
+
+    node: str
+    state: str
 
 
 class WitnessReading(Event, tag="witness", frozen=True):
@@ -149,12 +160,12 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
 
 
 AnyEvent = (
-    Operation | Visible | Phase | FaultMark | WitnessReading | LoopLag | WorkerMark
-    | Connections | Replica | Note
+    Operation | Visible | Phase | FaultMark | NodeReading | WitnessReading | LoopLag
+    | WorkerMark | Connections | Replica | Note
 )  # fmt: skip
 KINDS: tuple[type[Event], ...] = (
-    Operation, Visible, Phase, FaultMark, WitnessReading, LoopLag, WorkerMark,
-    Connections, Replica, Note,
+    Operation, Visible, Phase, FaultMark, NodeReading, WitnessReading, LoopLag,
+    WorkerMark, Connections, Replica, Note,
 )  # fmt: skip
 
 

@@ -52,7 +52,9 @@ class FaultSpan:
     """One fault as it really was. left_ns is None when it never left.
 
     `entering_ns` is when the first harm began, `entered_ns` when all of it was in force,
-    `leaving_ns` when the heal began. `links`: `a->b` → what that link suffers (see events).
+    `leaving_ns` when the last heal began. `links`: `a->b` → what that link suffers, `nodes`: node →
+    the state it is put in (see events). `pulses`: (all of it in force, heal began) of each time it
+    was applied; a fault that doesn't come and go has one. None: that pulse was never healed.
     """
 
     index: int
@@ -63,6 +65,8 @@ class FaultSpan:
     entered_ns: int
     leaving_ns: int | None
     left_ns: int | None
+    nodes: dict[str, str]
+    pulses: tuple[tuple[int, int | None], ...]
 
 
 @dataclass(frozen=True)
@@ -87,7 +91,12 @@ class History:
 
     def table(self, kind: type[Event]) -> pl.DataFrame:
         """The rows of one kind of event, with that kind's own columns, by time."""
-        columns = [name for name in _columns(kind) if name != "event"]
+        present = set(self.rows.columns)  # an older run's table lacks what was not recorded then
+        columns = [
+            pl.col(name) if name in present else pl.lit(None, dtype=of).alias(name)
+            for name, of in _columns(kind).items()
+            if name != "event"
+        ]
         tag = str(kind.__struct_config__.tag)
         return self.rows.filter(pl.col("event") == tag).select(columns).sort("at_ns", maintain_order=True)
 
@@ -125,23 +134,10 @@ class History:
         """The faults that were entered, in order; without any, `no-fault`'s nominal span is
         the fault phase (see `fault_span`)."""
         marks = self.rows.filter(pl.col("event") == "fault").sort("at_ns").to_dicts()
-        spans = []
-        for index in sorted({mark["index"] for mark in marks}):
-            own = {mark["state"]: mark for mark in marks if mark["index"] == index}
-            first = own.get("entering") or next(iter(own.values()))
-            spans.append(
-                FaultSpan(
-                    index=index,
-                    kind=first["fault"],
-                    targets=tuple(json.loads(first["targets"])),
-                    links=json.loads(first["links"]),
-                    entering_ns=first["at_ns"],
-                    entered_ns=own.get("entered", first)["at_ns"],
-                    leaving_ns=own["leaving"]["at_ns"] if "leaving" in own else None,
-                    left_ns=own["left"]["at_ns"] if "left" in own else None,
-                )
-            )
-        return spans
+        return [
+            _fault_span([mark for mark in marks if mark["index"] == index])
+            for index in sorted({mark["index"] for mark in marks})
+        ]
 
     @property
     def fault_span(self) -> Span:
@@ -162,8 +158,30 @@ class History:
         try:
             rows, samples = (pl.read_parquet(directory / f"{name}.parquet") for name in ("history", "samples"))
         except (OSError, pl.exceptions.PolarsError) as error:
-            raise Refused(f"the history in {directory} can't be read: {error}.") from error
+            said = f"the history in {directory} can't be read ({str(error).rstrip('.')})"
+            raise Refused(f"{said}; copy the run's directory again, whole, or make the run again.") from error
         return cls(rows, samples, topology, experiment)
+
+
+def _fault_span(marks: list[dict[str, Any]]) -> FaultSpan:
+    """All marks of one fault, by time → its span. Runs of before there were pulses have none told."""
+    first = marks[0]
+    pulses: dict[int, dict[str, int]] = {}
+    for mark in marks:
+        pulses.setdefault(mark.get("pulse") or 0, {})[mark["state"]] = mark["at_ns"]
+    last = pulses[max(pulses)]
+    return FaultSpan(
+        index=first["index"],
+        kind=first["fault"],
+        targets=tuple(json.loads(first["targets"])),
+        links=json.loads(first["links"]),
+        entering_ns=first["at_ns"],
+        entered_ns=pulses[min(pulses)].get("entered", first["at_ns"]),
+        leaving_ns=last.get("leaving"),
+        left_ns=last.get("left"),
+        nodes=json.loads(first.get("nodes") or "{}"),
+        pulses=tuple((own["entered"], own.get("leaving")) for own in pulses.values() if "entered" in own),
+    )
 
 
 def _write(table: pl.DataFrame, path: Path) -> None:

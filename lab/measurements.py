@@ -154,7 +154,7 @@ class LinkReading(_Model):
 
 
 class FaultBite(_Model):
-    """Whether the witnesses saw a fault, link by link."""
+    """Whether the witnesses saw a fault, link by link and node by node."""
 
     fault: str
     index: int
@@ -162,6 +162,10 @@ class FaultBite(_Model):
     left_s: float | None
     targets: list[str]
     links: dict[str, dict[str, Any]]
+    nodes: dict[str, str] = Field(default={}, description="node -> the state it was put in")
+    pulses: list[tuple[float, float | None]] = Field(
+        default=[], description="(in force, heal began) of each time it was applied; one unless it comes and goes"
+    )
     seen: bool
     why: list[str]
 

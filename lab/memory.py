@@ -16,6 +16,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
+from signal import SIGTERM, Signals
 from typing import Any, ClassVar, Literal
 
 from lab import files
@@ -23,6 +24,7 @@ from lab.clock import NS_PER_MS, now_ns
 from lab.errors import OperationFailed
 from lab.events import Event, Sample, WitnessReading
 from lab.protocols import (
+    STOP_WITHIN_S,
     Addresses,
     Backend,
     ClientSpec,
@@ -116,10 +118,13 @@ class MemoryRuntime:
         return Addresses({}, {}, {}, toxiproxy=self._name)
 
     async def start(self, spec: NodeSpec) -> None: ...
-    async def stop(self, name: str) -> None: ...
-    async def kill(self, name: str) -> None: ...
+    async def stop(self, name: str, how: Signals = SIGTERM, within_s: float = STOP_WITHIN_S) -> None: ...
+    async def restart(self, name: str) -> None: ...
     async def pause(self, name: str) -> None: ...
     async def resume(self, name: str) -> None: ...
+    async def states(self) -> dict[str, str]:
+        return {}
+
     async def dead(self) -> list[str]:
         return []
 

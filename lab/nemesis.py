@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
+from lab.books import read_nodes
 from lab.clock import NS_PER_S, now_ns, sleep_until
 from lab.errors import NetworkBroken
 from lab.events import Event, FaultMark, Note
@@ -27,9 +28,12 @@ class Nemesis:
                 group.create_task(self._one(index, fault, begin_ns, end_ns))
 
     async def _one(self, index: int, planned: PlannedFault, begin_ns: int, end_ns: int) -> None:
-        enter_ns = begin_ns + int(planned.at_s * NS_PER_S)
-        leave_ns = end_ns if planned.for_s is None else enter_ns + int(planned.for_s * NS_PER_S)
+        for pulse, (enter_s, leave_s) in enumerate(planned.pulses):
+            enter_ns, leave_ns = (begin_ns + int((planned.at_s + s) * NS_PER_S) for s in (enter_s, leave_s))
+            await sleep_until(enter_ns)
+            await self._pulse(index, pulse, planned, min(leave_ns, end_ns))
 
+    async def _pulse(self, index: int, pulse: int, planned: PlannedFault, leave_ns: int) -> None:
         def mark(state: str) -> None:
             self._record(
                 FaultMark(
@@ -39,18 +43,20 @@ class Nemesis:
                     state=state,
                     targets=list(planned.fault.targets),
                     links={str(link): harm.as_event() for link, harm in planned.impairments.items()},
+                    nodes=dict(planned.nodes),
+                    pulse=pulse,
                 )
             )
 
-        await sleep_until(enter_ns)
         mark("entering")
         try:
             async with planned.fault.apply(self._deployment, planned.impairments):
                 mark("entered")
+                await read_nodes(self._deployment.runtime, self._record)
                 await self._read_back(planned)
                 self.in_force.append(planned.label)
                 try:
-                    await sleep_until(min(leave_ns, end_ns))
+                    await sleep_until(leave_ns)
                 finally:
                     self.in_force.remove(planned.label)
                     mark("leaving")
@@ -61,6 +67,7 @@ class Nemesis:
             mark("left")
             raise
         mark("left")
+        await read_nodes(self._deployment.runtime, self._record)
         await self._read_back(planned)
 
     async def _read_back(self, planned: PlannedFault) -> None:

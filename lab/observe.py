@@ -11,7 +11,7 @@ from math import inf
 from statistics import median
 from typing import Any
 
-from lab.books import Books
+from lab.books import Books, read_nodes
 from lab.clock import NS_PER_S, now_ns, sleep_until
 from lab.errors import RunBroken
 from lab.events import Note
@@ -38,6 +38,7 @@ async def observed(deployment: Deployment, books: Books) -> AsyncIterator[None]:
     async def sample() -> None:
         while True:
             began_ns = now_ns()
+            await read_nodes(deployment.runtime, books.record)
             for one in await deployment.backend.sample(deployment):
                 books.sample(one)
             await sleep_until(began_ns + int(SAMPLE_EVERY_S * NS_PER_S))

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
+from signal import SIGTERM, Signals
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 from lab.events import Event, Sample
@@ -24,6 +25,7 @@ if TYPE_CHECKING:  # polars must stay out of worker processes
     from lab.verdict import Finding
 
 TOXIPROXY = "toxiproxy"
+STOP_WITHIN_S = 5.0
 
 
 # -- what links suffer --------------------------------------------------------------------------
@@ -41,7 +43,7 @@ class Latency:
 
 @dataclass(frozen=True)
 class Rate:
-    """At most `kbps` kilobytes per second in one direction."""
+    """At most `kbps` kilobytes (1,000 bytes) per second in one direction, on each connection."""
 
     kbps: int
 
@@ -213,10 +215,20 @@ class Runtime(Protocol):
         ...
 
     async def start(self, spec: NodeSpec) -> None: ...
-    async def stop(self, name: str) -> None: ...
-    async def kill(self, name: str) -> None: ...
+    async def stop(self, name: str, how: Signals = SIGTERM, within_s: float = STOP_WITHIN_S) -> None:
+        """Signal the node and wait for its end; after `within_s` it is killed. Resumes a paused one."""
+        ...
+
+    async def restart(self, name: str) -> None:
+        """Start a node that was stopped again, with what is on its disk."""
+        ...
+
     async def pause(self, name: str) -> None: ...
     async def resume(self, name: str) -> None: ...
+    async def states(self) -> dict[str, str]:
+        """node → running | paused | gone, as the system (not the node) tells it; of nodes only."""
+        ...
+
     async def dead(self) -> list[str]:
         """Names of started nodes that are no longer running although nobody stopped them."""
         ...
@@ -319,6 +331,10 @@ class Backend(Protocol):
 class PlacesLeaders(Protocol):
     """A backend with leaders that can be asked to move."""
 
+    def holders(self, topology: Topology, bucket: str) -> set[str]:
+        """The regions that hold a replica of a bucket: its leader can be in no other."""
+        ...
+
     async def place_leaders(self, deployment: Deployment, wanted: Mapping[str, Sequence[str]]) -> None:
         """`wanted`: bucket or `meta` → regions that may lead it. Raises NodeNotReady in time."""
         ...
@@ -347,13 +363,20 @@ class CountsConnections(Protocol):
     async def connections(self, deployment: Deployment) -> dict[tuple[str, str], int]: ...
 
 
+@runtime_checkable
+class GoesLameDuck(Protocol):
+    """A backend whose nodes, on this signal, move their leaders and clients away and then end."""
+
+    lame_duck_signal: ClassVar[Signals]
+
+
 @dataclass(frozen=True)
 class FaultContext:
     """What a fault may look at to say whether it fits, and to draw what is left to chance."""
 
     topology: Topology
     runtime: str
-    backend: str
+    backend: Backend
     random: random.Random
 
 
@@ -378,6 +401,24 @@ class Fault(Protocol):
         self, deployment: Deployment, impairments: Mapping[Link, Impairment]
     ) -> AbstractAsyncContextManager[None]:
         """Entering harms, leaving heals, also when cancelled."""
+        ...
+
+
+@runtime_checkable
+class HarmsNodes(Protocol):
+    """A fault that harms nodes themselves."""
+
+    def harmed(self, topology: Topology) -> dict[str, str]:
+        """node → the state (paused | gone) it must be seen in while the fault is in force."""
+        ...
+
+
+@runtime_checkable
+class Pulses(Protocol):
+    """A fault that comes and goes: applied once a pulse."""
+
+    def pulses(self, lasting_s: float) -> list[tuple[float, float]]:
+        """(begin, end) of every pulse in seconds since the fault's own begin."""
         ...
 
 

@@ -22,6 +22,7 @@ from lab.events import (
     Connections,
     FaultMark,
     LoopLag,
+    NodeReading,
     Note,
     Operation,
     Phase,
@@ -104,6 +105,11 @@ class Made:
         self.events += [Phase(at_ns=at(bounds[name]), phase=name) for name in names]
         return self
 
+    def states(self, node: str, *readings: tuple[float, str]) -> Made:
+        """What the system said of a node's process: (second, running | paused | gone)."""
+        self.events += [NodeReading(at_ns=at(second), node=node, state=state) for second, state in readings]
+        return self
+
     def fault(
         self,
         fault: str = "latency",
@@ -112,14 +118,17 @@ class Made:
         left_s: float | None = 42,
         links: Mapping[str, dict[str, Any]] | None = None,
         index: int = 0,
+        nodes: Mapping[str, str] | None = None,
+        pulse: int = 0,
     ) -> Made:
-        """A fault: entered 20 ms after entering, left 20 ms after leaving (0 and 0 at `left_s`)."""
+        """A fault: entered 20 ms after entering, left 20 ms after leaving (0 and 0 at `left_s`).
+        One that comes and goes: one call a pulse."""
         marks = [("entering", at_s), ("entered", at_s + 0.02)]
         marks += [("leaving", left_s - 0.02), ("left", left_s)] if left_s is not None else []
         for state, second in marks:
             mark = FaultMark(
                 at_ns=at(second), index=index, fault=fault, state=state,
-                targets=list(targets), links=dict(links or {}),
+                targets=list(targets), links=dict(links or {}), nodes=dict(nodes or {}), pulse=pulse,
             )  # fmt: skip
             self.events.append(mark)
         return self

@@ -87,7 +87,8 @@ def test_fault(case: str) -> None:
     instants = [None if second is None else second * NS_PER_S for second in seconds]
     found = history(*PHASES, *marks)
     links = {"us->sg": {"latency_ms": 1432.0}}
-    assert found.faults == [FaultSpan(0, "latency", ("sg",), links, *instants)]  # type: ignore[arg-type]
+    pulses = ((instants[1], instants[2]),) if len(marks) > 1 else ()
+    assert found.faults == [FaultSpan(0, "latency", ("sg",), links, *instants, {}, pulses)]  # type: ignore[arg-type]
     assert found.fault_span == whole
 
 

@@ -89,6 +89,39 @@ def test_gray_latency_shows_as_staleness_not_as_outage(tmp_path: Path) -> None:
     assert stale["steady"].max_s < 0.5 < stale["fault"].max_s < 3
 
 
+@pytest.mark.parametrize(
+    ("fault", "harmed", "pulses"),
+    [
+        pytest.param({"deaf": {"region": "sg"}}, {"us->sg", "eu->sg"}, 1, id="deaf"),
+        pytest.param({"mute": {"region": "sg"}}, {"sg->us", "sg->eu"}, 1, id="mute"),
+        pytest.param({"flap": {"region": "sg", "down_s": 4, "up_s": 3}}, None, 3, id="flap"),
+    ],
+)
+def test_faults_of_links_are_seen_by_their_witnesses(
+    tmp_path: Path, fault: dict[str, object], harmed: set[str] | None, pulses: int
+) -> None:
+    run = run_once(tmp_path, "memory", faults=[{**fault, "for_s": 18}])
+    assert run.verdict.verdict == "valid", run.verdict.why
+    (bite,) = run.measurements.faults
+    assert bite.seen and len(bite.pulses) == pulses
+    assert set(bite.links) == (harmed or {"us->sg", "eu->sg", "sg->us", "sg->eu"})
+    assert bite.entered_s == pytest.approx(8, abs=0.1)
+    # stale exactly where something was kept from arriving
+    hidden = {link.partition("->")[2] for link in bite.links}
+    for region, phases in run.measurements.staleness.items():
+        longest = phases["fault"].max_s
+        assert longest is not None and (longest > 2) == (region in hidden), (region, longest)
+
+
+def test_a_flap_comes_and_goes_on_schedule(tmp_path: Path) -> None:
+    flap = {"flap": {"region": "sg", "down_s": 4, "up_s": 3}, "at_s": 1, "for_s": 18}
+    (bite,) = run_once(tmp_path, "memory", faults=[flap]).measurements.faults
+    begun = [begin for begin, _ in bite.pulses]
+    ended = [end for _, end in bite.pulses]
+    assert begun == pytest.approx([9, 16, 23], abs=0.1) and ended == pytest.approx([13, 20, 27], abs=0.1)
+    assert bite.left_s == pytest.approx(27, abs=0.1)
+
+
 def test_replication_lag_is_nothing_beyond_the_links_own_delay(tmp_path: Path) -> None:
     lags = run_once(tmp_path, "memory", faults=[]).measurements.replication_lag
     assert set(lags) == {"us->eu", "us->sg", "eu->us", "eu->sg", "sg->us", "sg->eu"}

@@ -30,7 +30,9 @@ class Gate:
     needs_load: bool = True
 
     def sentences(self, history: History, done: Measurements, experiment: Experiment) -> list[str]:
-        return [f"{self.name} {found}: {self.next_step}" for found in self.find(history, done, experiment)]
+        """One for all its violations, since their next step is the same; none when it is met."""
+        found = "; ".join(self.find(history, done, experiment))
+        return [f"{self.name} {found}: {self.next_step}"] if found else []
 
 
 GATES = (
@@ -90,7 +92,7 @@ GATES = (
 
 
 def check(history: History, measurements: Measurements, experiment: Experiment) -> Finding:
-    """valid: every gate is met; unknown: a sentence per violation."""
+    """valid: every gate is met; unknown: a sentence per gate that is not."""
     loaded = "load" in history.phases
     why = [
         sentence

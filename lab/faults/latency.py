@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
 from lab.errors import DoesNotFit
-from lab.faults.links import known_region
+from lab.faults.where import known_region
 from lab.protocols import Deployment, FaultContext, Impairment, Latency
 from lab.topology import Link
 

@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Literal
 
-from lab.faults.links import known_region
+from lab.faults.where import known_region
 from lab.protocols import Cut, Deployment, FaultContext, Impairment
 from lab.topology import Link
 

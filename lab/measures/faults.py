@@ -1,21 +1,23 @@
-"""Whether a fault bit: the witness of every link it harms must have seen the harm while all of it
-was in force, from entered to the begin of the heal.
+"""Whether a fault bit: the witness of every link it harms, and the system for every node, must have
+seen the harm while all of it was in force, from entered to the begin of the heal, in each pulse.
 
 Latency: the median delay of the probes sent then is at least the link's own delay plus 0.7 × what
-was added (a silent probe counts with its wait, once that is long enough). Cut: at least one probe
-was sent then, or was on its way and held up, and none sent then was answered before the heal began.
-Rate: at least one probe was sent, since
-small probes can't tell. A fault that harms no links (restart, pause) needs no witness.
+was added (a silent probe counts with its wait, once that is long enough); rate: likewise plus 0.7 ×
+the time the probe's own bytes take at that rate. Cut: at least one probe was sent then, or was on
+its way and held up, and none sent then was answered before the heal began. Nodes: each was read at
+least once then, never but in the state it was put in, and was seen running again after the heal.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from statistics import median
 from typing import Any
 
 import polars as pl
 
 from lab.clock import NS_PER_MS
+from lab.events import WITNESS_BYTES, NodeReading
 from lab.history import FaultSpan, History
 from lab.measurements import FaultBite, Measurements
 from lab.measures.probes import ANSWERED, healed_from_ns, probes
@@ -28,21 +30,21 @@ def measure(history: History, done: Measurements) -> list[FaultBite]:
     """One entry per fault that was entered; [] when steady never began."""
     if "steady" not in history.phases:
         return []
-    read = probes(history, "run")
-    return [_of(history, fault, read) for fault in history.faults]
+    read, states = probes(history, "run"), history.table(NodeReading)
+    return [_of(history, fault, read, states) for fault in history.faults]
 
 
-def _of(history: History, fault: FaultSpan, read: pl.DataFrame) -> FaultBite:
-    healed_ns = healed_from_ns(fault, history)
-    sent = read.filter(
-        (pl.col("at_ns") < healed_ns) & ((pl.col("at_ns") >= fault.entered_ns) | _held(fault.entered_ns, healed_ns))
-    )
+def _of(history: History, fault: FaultSpan, read: pl.DataFrame, states: pl.DataFrame) -> FaultBite:
+    pulses = fault.pulses or ((fault.entered_ns, fault.leaving_ns),)
     why = []
-    for name, harm in sorted(fault.links.items()):
-        source, _, target = name.partition("->")
-        expected_ms = history.topology.one_way_ms(Link(source, target))
-        doubt = _doubt(harm, sent.filter(pl.col("link") == name), expected_ms, healed_ns)
-        why += [f"{name}: {doubt}"] if doubt else []
+    for number, (entered_ns, leaving_ns) in enumerate(pulses):
+        healed_ns = leaving_ns if leaving_ns is not None else healed_from_ns(fault, history)
+        which = f"pulse {number + 1}: " if len(pulses) > 1 else ""
+        doubts = [
+            *_links(history, fault, read, entered_ns, healed_ns),
+            *(_node(node, state, states, entered_ns, healed_ns) for node, state in fault.nodes.items()),
+        ]
+        why += [which + doubt for doubt in doubts if doubt]
     return FaultBite(
         fault=fault.kind,
         index=fault.index,
@@ -50,9 +52,33 @@ def _of(history: History, fault: FaultSpan, read: pl.DataFrame) -> FaultBite:
         left_s=None if fault.left_ns is None else history.second(fault.left_ns),
         targets=list(fault.targets),
         links=fault.links,
+        nodes=fault.nodes,
+        pulses=[(history.second(begin), None if end is None else history.second(end)) for begin, end in pulses],
         seen=not why,
         why=why,
     )
+
+
+def _links(history: History, fault: FaultSpan, read: pl.DataFrame, entered_ns: int, healed_ns: int) -> Iterator[str]:
+    sent = read.filter((pl.col("at_ns") < healed_ns) & ((pl.col("at_ns") >= entered_ns) | _held(entered_ns, healed_ns)))
+    for name, harm in sorted(fault.links.items()):
+        source, _, target = name.partition("->")
+        expected_ms = history.topology.one_way_ms(Link(source, target))
+        if doubt := _doubt(harm, sent.filter(pl.col("link") == name), expected_ms, healed_ns):
+            yield f"{name}: {doubt}"
+
+
+def _node(node: str, wanted: str, states: pl.DataFrame, entered_ns: int, healed_ns: int) -> str:
+    own = states.filter(pl.col("node") == node)
+    then = own.filter(pl.col("at_ns").is_between(entered_ns, healed_ns, closed="left"))["state"].unique().sort()
+    after = own.filter(pl.col("at_ns") >= healed_ns)["state"].to_list()
+    if then.is_empty():
+        return f"{node}: nobody looked at it while the fault was in force"
+    if then.to_list() != [wanted]:
+        return f"{node}: seen {' and '.join(then)}, expected {wanted}"
+    if after and "running" not in after:
+        return f"{node}: still {after[-1]} after the heal"
+    return ""
 
 
 def _held(entered_ns: int, healed_ns: int) -> pl.Expr:
@@ -70,6 +96,8 @@ def _doubt(harm: dict[str, Any], sent: pl.DataFrame, expected_ms: float, healed_
         return _answered_through_cut(sent, healed_ns)
     if "latency_ms" in harm:
         return _too_fast(sent, expected_ms + LEAST_SHARE * float(harm["latency_ms"]))
+    if "rate_kbps" in harm:  # bytes ÷ (kilobytes a second) = ms
+        return _too_fast(sent, expected_ms + LEAST_SHARE * WITNESS_BYTES / float(harm["rate_kbps"]))
     return ""
 
 

@@ -1,8 +1,8 @@
 """Links as their witnesses read them: the one-way delay the topology asks for, the median attested
 before the load, and the median of the answers to probes sent while a fault was in force.
 
-A probe counts as silent in a fault if it was sent while one was in force (from entering to left)
-and had no answer: still waiting, refused or closed. All delays in ms, one direction.
+A probe counts as silent in a fault if it was sent while all of one was in force (between the pulses
+of a flapping one it isn't) and had no answer: still waiting, refused or closed. All delays in ms, one direction.
 """
 
 from __future__ import annotations

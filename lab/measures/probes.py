@@ -35,9 +35,10 @@ def healed_from_ns(fault: FaultSpan, history: History) -> int:
 
 
 def in_force(history: History) -> pl.Expr:
-    """Whether a probe was sent while any fault was in force, from entering to left."""
+    """Whether a probe was sent while all of a fault was in force: between pulses it isn't."""
     found: pl.Expr = pl.lit(False)
     for fault in history.faults:
-        left_ns = history.last_ns + 1 if fault.left_ns is None else fault.left_ns
-        found = found | ((pl.col("at_ns") >= fault.entering_ns) & (pl.col("at_ns") < left_ns))
+        for entered_ns, leaving_ns in fault.pulses:
+            end_ns = history.last_ns + 1 if leaving_ns is None else leaving_ns
+            found = found | pl.col("at_ns").is_between(entered_ns, end_ns, closed="left")
     return found

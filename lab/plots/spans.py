@@ -21,11 +21,18 @@ def shade(figure: go.Figure, run: Run) -> None:
         _shade_nominal(figure, run)
         return
     end = partial.end_s(run) or found[-1].entered_s
-    shapes = [_rectangle(f.entered_s, end if f.left_s is None else f.left_s, style.FAULT_COLOUR) for f in found]
+    shapes = [_rectangle(*span, style.FAULT_COLOUR) for fault in found for span in _spans(fault, end)]
     instants = [at_s for f in found for at_s in (f.entered_s, f.left_s) if at_s is not None]
     # all at once: plotly's add_vrect checks every shape anew each time, 30 faults took a minute
     figure.update_layout(shapes=shapes + [_line(at_s) for at_s in instants])
     _name(figure, found)
+
+
+def _spans(fault: FaultBite, end_s: float) -> list[tuple[float, float]]:
+    """When it was in force: each of its pulses where it comes and goes."""
+    if len(fault.pulses) > 1:
+        return [(begin, end_s if end is None else end) for begin, end in fault.pulses]
+    return [(fault.entered_s, end_s if fault.left_s is None else fault.left_s)]
 
 
 def _shade_nominal(figure: go.Figure, run: Run) -> None:

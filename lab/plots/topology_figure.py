@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from itertools import combinations
 from math import cos, pi, sin
+from textwrap import wrap
 from typing import Any
 
 import plotly.graph_objects as go
@@ -18,6 +19,7 @@ from lab.results import Run
 from lab.topology import Topology
 
 UNIT = "round-trip times, and what a fault added to a direction"
+LABEL_WIDTH = 18  # characters: a region at the edge of a narrow screen keeps its words
 TITLE = "Where the harm was, and who fell"
 Point = tuple[float, float]
 
@@ -90,7 +92,7 @@ def _node(run: Run, topology: Topology, region: str, place: Point) -> go.Scatter
     if fell and blast is not None:
         own = blast.kinds.get(region, [])
         kinds = listed([CUT_WORDS[kind] for kind in own if kind in CUT_WORDS])
-        kinds = "every kind" if len(own) == len(CUT_WORDS) else kinds
+        kinds = "every kind" if len(own) == len(CUT_WORDS) else "<br>".join(wrap(kinds, LABEL_WIDTH))
         what.append(f"<b>fell:<br>{kinds}</b>" if kinds else "<b>fell</b>")
     return go.Scatter(
         x=[place[0]],
@@ -108,6 +110,7 @@ def _node(run: Run, topology: Topology, region: str, place: Point) -> go.Scatter
             line=dict(color=shade if fell else style.INK, width=7 if fell else 1.5),
         ),
         hovertemplate="%{text}<extra></extra>",
+        cliponaxis=False,
     )
 
 

@@ -21,6 +21,7 @@ def limits(run: Run) -> list[str]:
         f"One run with seed {run.seed} has no interval: a difference to another run may be chance; "
         "repeat it with REPEATS=5.",
         *_leaders(run, done),
+        *_page_cache(done),
         "All regions ran on one machine and one clock: no clock skew, no disk of their own, no packet loss.",
         *_runtime(run),
         "A link's added delay is stated per chunk; a connection that sends more than 1,024 chunks per delay "
@@ -93,6 +94,12 @@ def _leaders(run: Run, done: Measurements) -> list[str]:
     if not done.leaders or not asked:
         return []
     return [f"Leaders were placed by leaders_in={asked}; elsewhere, the same fault can do more or less."]
+
+
+def _page_cache(done: Measurements) -> list[str]:
+    if not any("gone" in fault.nodes.values() for fault in done.faults):
+        return []
+    return ["Ended nodes lost nothing that the system's page cache held; a machine that loses power can lose more."]
 
 
 def _runtime(run: Run) -> list[str]:

@@ -79,10 +79,11 @@ def _bite(run: Run) -> str:
         unseen = f"<b class='unknown'>not seen</b> {escape('; '.join(fault.why))}"
         word = "<b class='valid'>yes</b>" if fault.seen else unseen
         where = escape(f"{fault.fault} {', '.join(fault.targets)}".strip())
-        links = "; ".join(_link(run, link) for link in list(fault.links)[:6])
+        harmed = [_link(run, link) for link in list(fault.links)[:6]]
+        harmed += [escape(f"{node} {state}") for node, state in list(fault.nodes.items())[:6]]
         left = "never left" if fault.left_s is None else f"left {seconds(fault.left_s)}"
         when = f"entered {seconds(fault.entered_s)}, {left}"
-        lines.append(f"{where} ({when}): {word} <span class='faint'>{links}</span>")
+        lines.append(f"{where} ({when}): {word} <span class='faint'>{'; '.join(harmed)}</span>")
     more = f" <span class='faint'>and {len(found) - 3} more</span>" if len(found) > 3 else ""
     return f"<p><b>Did the fault bite?</b> {'<br>'.join(lines)}{more}</p>"
 

@@ -111,6 +111,8 @@ def _bite(past: History, span: FaultSpan) -> FaultBite:
         left_s=None if span.left_ns is None else past.second(span.left_ns),
         targets=list(span.targets),
         links=span.links,
+        nodes=span.nodes,
+        pulses=[(past.second(begin), None if end is None else past.second(end)) for begin, end in span.pulses],
         seen=False,
         why=["this run was not judged"],
     )

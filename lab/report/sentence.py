@@ -12,6 +12,7 @@ from lab.report import partial
 from lab.report.words import CUT_WORDS, listed, percent, seconds, spread
 from lab.results import Run
 
+NODES_NAMED = 3
 TOTAL_DEPTH = 0.9  # an outage as deep as this left nothing worth the name: "could not"
 
 
@@ -59,13 +60,29 @@ def _harm_words(fault: FaultBite, run: Run) -> tuple[str, str]:
     cuts = sorted({str(harm["cut"]) for harm in fault.links.values() if "cut" in harm})
     rates = [float(harm["rate_kbps"]) for harm in fault.links.values() if "rate_kbps" in harm]
     which = _which_links(fault, run)
+    often = f" {len(fault.pulses)} times" if len(fault.pulses) > 1 else ""
+    if fault.nodes:
+        who = listed(list(fault.nodes)) if len(fault.nodes) <= NODES_NAMED else f"{len(fault.nodes)} nodes"
+        return {"gone": "ended", "paused": "frozen"}.get(
+            fault.nodes[next(iter(fault.nodes))], "harmed"
+        ) + often, f" ({who})"
     if cuts:
-        return "cut off", f" ({which} {' and '.join(cuts)})"
+        return _one_way(fault) + often, f" ({which} {' and '.join(cuts)})"
     if added:
         return f"slowed by {_between(min(added), max(added))}", f" ({which} {spread(added)})"
     if rates:
         return f"throttled to {min(rates):g} KB/s", f" ({which})"
     return f"under {fault.fault}", ""
+
+
+def _one_way(fault: FaultBite) -> str:
+    """In which direction a cut was."""
+    ends = [link.split("->") for link in fault.links]
+    if all(source in fault.targets and target not in fault.targets for source, target in ends):
+        return "muted (nothing it sends arrives)"
+    if all(target in fault.targets and source not in fault.targets for source, target in ends):
+        return "deafened (nothing reaches it)"
+    return "cut off"
 
 
 def _between(low_ms: float, high_ms: float) -> str:
@@ -83,6 +100,8 @@ def _which_links(fault: FaultBite, run: Run) -> str:
     own = {str(link) for region in fault.targets for link in topology.links_of(region)} if topology else set()
     if len(fault.targets) == 1 and set(fault.links) == own:
         return "each of its links"
+    if len(fault.targets) == 1 and 1 < len(fault.links) == len(own) // 2:
+        return "every link one way"
     shown = list(fault.links)[:3]
     return ", ".join(link.replace("->", "→") for link in shown) + (" …" if len(fault.links) > 3 else "")
 

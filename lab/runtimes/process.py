@@ -19,11 +19,11 @@ from typing import ClassVar
 import psutil
 
 from lab.errors import NodeNotReady
-from lab.protocols import TOXIPROXY, Addresses, Backend, NodeSpec, RunFiles
+from lab.protocols import STOP_WITHIN_S, TOXIPROXY, Addresses, Backend, NodeSpec, RunFiles
 from lab.runtimes.ports import PortBlock
 from lab.topology import Topology
 
-STOP_WITHIN_S = 5.0
+LOOK_EVERY_S = 0.005
 
 
 class ProcessRuntime:
@@ -34,7 +34,7 @@ class ProcessRuntime:
     def __init__(self, files: RunFiles, binaries: Mapping[tuple[str, str], Path]) -> None:
         self._files, self._binaries = files, binaries
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
-        self._regions: dict[str, str] = {}
+        self._specs: dict[str, NodeSpec] = {}
         self._stopped: set[str] = set()
         self._ports: PortBlock | None = None
 
@@ -58,6 +58,7 @@ class ProcessRuntime:
         )
 
     async def start(self, spec: NodeSpec) -> None:
+        self._specs[spec.name] = spec
         directory = self._files.nodes / spec.name
         directory.mkdir(parents=True, exist_ok=True)
         self._files.logs.mkdir(exist_ok=True)
@@ -66,12 +67,15 @@ class ProcessRuntime:
             kept = self._files.configuration / f"{spec.name}-{name}"
             kept.parent.mkdir(exist_ok=True)
             kept.write_text(text, encoding="utf-8")
+        self._launch(spec)
+
+    def _launch(self, spec: NodeSpec) -> None:
         binary = self._binaries[(spec.program, spec.version)]
         with (self._files.logs / f"{spec.name}.log").open("ab") as log:
             try:
                 self._processes[spec.name] = subprocess.Popen(
                     [str(binary), *spec.arguments],
-                    cwd=directory,
+                    cwd=self._files.nodes / spec.name,
                     env={**os.environ, "TZ": "UTC"},
                     stdin=subprocess.DEVNULL,
                     stdout=log,
@@ -80,20 +84,37 @@ class ProcessRuntime:
                 )
             except OSError as error:
                 raise NodeNotReady(f"node {spec.name} can't be started from {binary}: {error.strerror}.") from error
-        self._regions[spec.name] = spec.region
         self._stopped.discard(spec.name)
 
-    async def stop(self, name: str) -> None:
-        await self._end(name, signal.SIGTERM)
+    async def stop(self, name: str, how: signal.Signals = signal.SIGTERM, within_s: float = STOP_WITHIN_S) -> None:
+        process = self._processes[name]
+        self._stopped.add(name)
+        if process.poll() is None:
+            process.send_signal(how)
+            process.send_signal(signal.SIGCONT)  # a paused one hears no other
+        try:
+            await asyncio.to_thread(process.wait, within_s)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            await asyncio.to_thread(process.wait)
 
-    async def kill(self, name: str) -> None:
-        await self._end(name, signal.SIGKILL)
+    async def restart(self, name: str) -> None:
+        await self.stop(name, signal.SIGKILL)  # a fault left early may not have ended it yet
+        self._launch(self._specs[name])
 
     async def pause(self, name: str) -> None:
-        self._processes[name].send_signal(signal.SIGSTOP)
+        process = self._processes[name]
+        process.send_signal(signal.SIGSTOP)
+        for _ in range(int(STOP_WITHIN_S / LOOK_EVERY_S)):  # the system takes a moment to stop all its threads
+            if _state(process) != "running":
+                return
+            await asyncio.sleep(LOOK_EVERY_S)
 
     async def resume(self, name: str) -> None:
         self._processes[name].send_signal(signal.SIGCONT)
+
+    async def states(self) -> dict[str, str]:
+        return {name: _state(process) for name, process in self._processes.items() if name != TOXIPROXY}
 
     async def dead(self) -> list[str]:
         return [name for name, p in self._processes.items() if name not in self._stopped and p.poll() is not None]
@@ -119,25 +140,24 @@ class ProcessRuntime:
         found = {
             tuple(sorted((name, ends[far, near])))
             for (near, far), name in ends.items()
-            if (far, near) in ends and self._regions[ends[far, near]] != self._regions[name]
+            if (far, near) in ends and self._region(ends[far, near]) != self._region(name)
         }
         return [f"{a} and {b} are connected without a proxy between them" for a, b in sorted(found)]
 
     async def close(self) -> None:
         for name in list(self._processes):
-            await self._end(name, signal.SIGKILL)
+            await self.stop(name, signal.SIGKILL)
         shutil.rmtree(self._files.nodes, ignore_errors=True)
         if self._ports is not None:
             self._ports.close()
 
-    async def _end(self, name: str, how: signal.Signals) -> None:
-        """Signal, wait, and after a while kill."""
-        process = self._processes[name]
-        self._stopped.add(name)
-        if process.poll() is None:
-            process.send_signal(how)
-        try:
-            await asyncio.to_thread(process.wait, STOP_WITHIN_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            await asyncio.to_thread(process.wait)
+    def _region(self, name: str) -> str:
+        return self._specs[name].region
+
+
+def _state(process: subprocess.Popen[bytes]) -> str:
+    if process.poll() is not None:
+        return "gone"
+    with contextlib.suppress(psutil.NoSuchProcess):  # it ended between the look and the question
+        return "paused" if psutil.Process(process.pid).status() == psutil.STATUS_STOPPED else "running"
+    return "gone"

@@ -31,7 +31,7 @@ ADDRESSES = Addresses(
 )
 GOLDEN = """\
 server_name: "us-1"
-server_tags: ["region:us"]
+server_tags: ["region:us", "home:us", "home:eu"]
 host: "127.0.0.1"
 port: 20000
 http: "127.0.0.1:20002"
@@ -39,7 +39,6 @@ jetstream {
   store_dir: "data"
   max_memory_store: 256MB
   max_file_store: 2GB
-  unique_tag: "region:"
 }
 cluster {
   name: "lab"

@@ -343,7 +343,7 @@ def test_a_heal_that_fails_half_way_is_noticed(tmp_path: Path, monkeypatch: pyte
 
 def test_toxiproxy_killed_is_a_sentence_within_seconds(tmp_path: Path) -> None:
     async def scenario(road: ToxiproxyRoad) -> None:
-        await road.runtime.kill(TOXIPROXY)
+        await road.runtime.stop(TOXIPROXY, signal.SIGKILL)
         begun_s = time.monotonic()
         with pytest.raises(NetworkBroken, match=r"^Toxiproxy does not answer when .*\.$"):
             async with road.network.harm({AB: Latency(300)}):
@@ -372,7 +372,7 @@ def test_toxiproxy_that_never_comes_is_a_sentence(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr("lab.network.toxiproxy.proxies.READY_WITHIN_S", 0.5)
 
     async def scenario(road: ToxiproxyRoad) -> None:
-        await road.runtime.kill(TOXIPROXY)
+        await road.runtime.stop(TOXIPROXY, signal.SIGKILL)
         with pytest.raises(NetworkBroken, match=r"Toxiproxy did not answer on 127.0.0.1:\d+ within 0.5 s"):
             await ToxiproxyNetwork().open(road.network._topology, road.addresses)
 

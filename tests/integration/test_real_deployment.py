@@ -13,11 +13,16 @@ from lab.backends.jetstream.client import JetStreamClient
 from lab.backends.jetstream.monitoring import majority, streams
 from lab.clock import seeded
 from lab.errors import OperationError, OperationFailed
-from lab.events import WitnessReading
+from lab.events import WITNESS_BYTES, WitnessReading
+from lab.faults.deaf import DeafFault
 from lab.faults.latency import LatencyFault
+from lab.faults.mute import MuteFault
 from lab.faults.none import NoFault
 from lab.faults.partition import PartitionFault
-from lab.protocols import Deployment, Entry, FaultContext
+from lab.faults.pause import PauseFault
+from lab.faults.rate import RateFault
+from lab.faults.restart import RestartFault
+from lab.protocols import Deployment, Entry, FaultContext, Rate
 from lab.topology import Link
 from tests.integration.conftest import Lab
 
@@ -67,6 +72,9 @@ def test_every_pair_of_nodes_is_connected_through_proxies_only(real_lab: Lab) ->
         pytest.param(PartitionFault("sg", "stall"), "bandwidth", {"silent"}, id="stall"),
         pytest.param(PartitionFault("sg", "blackhole"), "timeout", {"silent"}, id="blackhole"),
         pytest.param(PartitionFault("sg", "refuse"), None, {"refused"}, id="refuse"),
+        pytest.param(DeafFault("sg"), "bandwidth", {"silent"}, id="deaf"),
+        pytest.param(MuteFault("sg", "blackhole"), "timeout", {"silent"}, id="mute"),
+        pytest.param(RateFault("sg", 16), "bandwidth", {"ok", "silent"}, id="rate"),
     ],
 )
 def test_a_fault_bites_and_heals_without_trace(real_lab: Lab, fault: Any, kind: str | None, answers: set[str]) -> None:
@@ -75,7 +83,7 @@ def test_a_fault_bites_and_heals_without_trace(real_lab: Lab, fault: Any, kind: 
 
 async def _bites_and_heals(deployment: Deployment, fault: Any, kind: str | None, answers: set[str]) -> None:
     network: Any = deployment.network
-    context = FaultContext(deployment.topology, "process", "jetstream-stretched", seeded(1, "test"))
+    context = FaultContext(deployment.topology, "process", deployment.backend, seeded(1, "test"))
     impairments = fault.impairments(context)
     harmed = set(impairments)
     before_state, before_pairs = network._api.state(), await full_pool(deployment)
@@ -97,6 +105,8 @@ async def _bites_and_heals(deployment: Deployment, fault: Any, kind: str | None,
             base_ms = deployment.topology.one_way_ms(link)
             if link not in harmed:
                 assert (reading.answer, reading.delay_ms < base_ms + 150) == ("ok", True), link
+            elif isinstance(impairments[link], Rate):
+                assert reading.delay_ms >= base_ms + WITNESS_BYTES / 16 - 20, link
             elif kind == "latency":
                 added_ms = impairments[link].ms
                 assert base_ms + added_ms - 2 <= reading.delay_ms < base_ms + added_ms + 150, link
@@ -115,6 +125,41 @@ async def _bites_and_heals(deployment: Deployment, fault: Any, kind: str | None,
     await until("all routes back", refilled)
     await until("quiet", lambda: deployment.backend.quiet(deployment))
     assert await deployment.runtime.crossings() == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "nodes", "state"),
+    [
+        pytest.param(RestartFault("sg", how="kill"), {"sg-1", "sg-2", "sg-3"}, "gone", id="kill"),
+        pytest.param(RestartFault(nodes=("sg-2",), how="terminate"), {"sg-2"}, "gone", id="terminate"),
+        pytest.param(RestartFault(nodes=("sg-3",), how="lame_duck"), {"sg-3"}, "gone", id="lame duck"),
+        pytest.param(PauseFault("sg"), {"sg-1", "sg-2", "sg-3"}, "paused", id="pause"),
+    ],
+)
+def test_nodes_are_harmed_and_come_back(real_lab: Lab, fault: Any, nodes: set[str], state: str) -> None:
+    real_lab(_harmed_and_back(real_lab.deployment, fault, nodes, state))
+
+
+async def _harmed_and_back(deployment: Deployment, fault: Any, nodes: set[str], state: str) -> None:
+    runtime: Any = deployment.runtime
+    before_pairs, before = await full_pool(deployment), dict(runtime._processes)
+    async with fault.apply(deployment, {}):
+        for node, read in (await runtime.states()).items():
+            assert read == (state if node in nodes else "running"), node
+        assert await runtime.dead() == []
+    for node, read in (await runtime.states()).items():
+        assert read == "running", node
+        assert (runtime._processes[node] is before[node]) == (state == "paused" or node not in nodes)
+    if fault.targets and getattr(fault, "how", "") == "lame_duck":
+        assert any("lame duck" in line for line in runtime.logs("sg-3"))
+
+    async def refilled() -> Any:
+        now = await deployment.backend.connections(deployment)  # type: ignore[attr-defined]
+        return {pair: now.get(pair, 0) for pair, n in before_pairs.items() if now.get(pair, 0) < n} or True
+
+    await until("all routes back", refilled)
+    await until("quiet", lambda: deployment.backend.quiet(deployment))
+    assert await runtime.crossings() == []
 
 
 def _every_backend_proxy_bears_it(deployment: Deployment, harmed: set[Link], kind: str) -> None:

@@ -11,7 +11,8 @@ from tests.histories import Made, measured
 
 SLOW = {"sg->us": {"latency_ms": 1000.0}}  # over a link of 100 ms: at least 800 ms
 CUT = {"sg->us": {"cut": "stall"}}
-RATE = {"sg->us": {"rate_kbps": 64}}
+RATE = {"sg->us": {"rate_kbps": 64}}  # 8,192 bytes take 128 ms, 0.7 of which after a link of 100 ms
+GONE = {"sg-1": "gone"}
 
 
 def bite(made: Made) -> FaultBite:
@@ -34,7 +35,8 @@ def bite(made: Made) -> FaultBite:
         pytest.param(CUT, [(20, 300, "silent"), (20, 25_000, "ok")], "", id="cut: answered after the heal"),
         pytest.param(CUT, [(20, 300, "silent"), (30, 100, "ok")], "1 of 2 probes", id="cut: answered in it"),
         pytest.param(CUT, [], "no probe was sent", id="cut: no probe"),
-        pytest.param(RATE, [(20, 100, "ok")], "", id="rate: small probes can't tell"),
+        pytest.param(RATE, [(20, 190, "ok")], "", id="rate: the probe took its time"),
+        pytest.param(RATE, [(20, 189, "ok")], "median delay 189 ms < 190 ms", id="rate: the probe was too fast"),
         pytest.param(RATE, [], "no probe was sent", id="rate: no probe"),
         pytest.param({}, [], "", id="no links harmed: no witness needed"),
     ],
@@ -47,6 +49,49 @@ def test_bite(links: dict[str, dict[str, Any]], probes: list[tuple[float, float,
     assert found.seen is (why == "")
     assert why in "".join(found.why)
     assert all(line.startswith("sg->us: ") for line in found.why)
+
+
+@pytest.mark.parametrize(
+    ("readings", "why"),
+    [
+        pytest.param([(11, "running"), (13, "gone"), (30, "gone"), (43, "running")], "", id="gone all the time"),
+        pytest.param([(13, "gone"), (20, "running")], "sg-1: seen gone and running, expected gone", id="came back"),
+        pytest.param([(13, "paused")], "sg-1: seen paused, expected gone", id="something else"),
+        pytest.param([(11, "gone"), (43, "running")], "sg-1: nobody looked at it", id="not looked at in time"),
+        pytest.param([], "sg-1: nobody looked at it", id="never looked at"),
+        pytest.param([(13, "gone"), (43, "gone"), (45, "gone")], "sg-1: still gone after the heal", id="not healed"),
+        pytest.param([(13, "gone"), (42, "gone"), (45, "running")], "", id="healed a moment later"),
+        pytest.param([(13, "gone")], "", id="the run ended in the fault"),
+    ],
+)
+def test_bite_of_a_node(readings: list[tuple[float, str]], why: str) -> None:
+    found = bite(Made().fault("restart", nodes=GONE).states("sg-1", *readings).states("sg-2", (20, "running")))
+    assert found.seen is (why == "")
+    assert why in "".join(found.why)
+    assert found.nodes == GONE
+
+
+def test_every_pulse_must_be_seen() -> None:
+    made = Made()
+    for pulse, begin_s in enumerate((12, 20, 28)):
+        made.fault("flap", at_s=begin_s, left_s=begin_s + 4, links=CUT, pulse=pulse)
+    made.probe("sg->us", 13, 2900, "silent").probe("sg->us", 18, 100).probe("sg->us", 29, 100).probe("sg->us", 34, 100)
+    found = bite(made)
+    assert found.why == [
+        "pulse 2: sg->us: no probe was sent while the fault was in force",
+        "pulse 3: sg->us: 1 of 1 probes were answered although the link was cut",
+    ]
+    assert (found.entered_s, found.left_s) == (12.02, 32)
+    assert found.pulses == [(12.02, 15.98), (20.02, 23.98), (28.02, 31.98)]
+
+
+def test_between_pulses_no_fault_is_in_force() -> None:
+    made = Made().phases()
+    for pulse, begin_s in enumerate((12, 20)):
+        made.fault("flap", at_s=begin_s, left_s=begin_s + 4, links=CUT, pulse=pulse)
+    made.probe("sg->us", 13, 900, "silent").probe("sg->us", 17, 101).probe("sg->us", 21, 900, "silent")
+    link = measured(made.history(), "links").links["sg->us"]
+    assert (link.silent_in_fault, link.answered_in_fault) == (2, 0)
 
 
 def test_every_link_must_show_it() -> None:

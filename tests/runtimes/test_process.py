@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -76,7 +77,7 @@ def test_a_way_round_the_network_is_found(tmp_path: Path, region: str, found: li
         await runtime.start(node("n-2", region, DIAL, port))
         await says(runtime, "n-2", "up")
         assert await runtime.crossings() == found
-        await runtime.kill("n-2")
+        await runtime.stop("n-2", signal.SIGKILL)
         assert await runtime.crossings() == []
 
     in_runtime(tmp_path, scenario)
@@ -110,7 +111,7 @@ def test_only_those_nobody_ended_are_dead(tmp_path: Path) -> None:
             ("lives", "import time; time.sleep(99)"),
         ):
             await runtime.start(node(name, "a", code if name != "killed" else "import time; time.sleep(99)"))
-        await runtime.kill("killed")
+        await runtime.stop("killed", signal.SIGKILL)
         await says(runtime, "dies", "last words")
         for _ in range(100):
             if await runtime.dead():
@@ -163,3 +164,48 @@ def test_closing_keeps_logs_and_configuration_and_drops_data(tmp_path: Path) -> 
     assert not (tmp_path / "nodes").exists()
     assert (tmp_path / "logs" / "n-1.log").read_text() == "up\n"
     assert (tmp_path / "configuration" / "n-1-server.conf").read_text() == "port: 1"
+
+
+def test_pause_resume_stop_and_restart_as_the_system_sees_them(tmp_path: Path) -> None:
+    async def scenario(runtime: ProcessRuntime) -> None:
+        addresses = await runtime.open(TOPOLOGY, Ports())  # type: ignore[arg-type]
+        await runtime.start(node("n-1", "a", LISTEN, addresses.listen["a-1/p"].rpartition(":")[2]))
+        await says(runtime, "n-1", "up")
+        assert await runtime.states() == {"n-1": "running"}
+        await runtime.pause("n-1")
+        assert await runtime.states() == {"n-1": "paused"}
+        await runtime.resume("n-1")
+        await reads(runtime, "running")
+        await runtime.pause("n-1")
+        await runtime.stop("n-1", signal.SIGTERM)  # also a paused one hears it
+        assert await runtime.states() == {"n-1": "gone"}
+        assert await runtime.dead() == [], "it was stopped, it didn't die"
+        await runtime.restart("n-1")
+        await reads(runtime, "running")
+        runtime._processes["n-1"].kill()  # behind the runtime's back
+        await reads(runtime, "gone")
+        assert await runtime.dead() == ["n-1"]
+
+    in_runtime(tmp_path, scenario)
+
+
+async def reads(runtime: ProcessRuntime, state: str) -> None:
+    """Signals take a moment."""
+    for _ in range(200):
+        if await runtime.states() == {"n-1": state}:
+            return
+        await asyncio.sleep(0.02)
+    pytest.fail(f"n-1 is {await runtime.states()}, expected {state}")
+
+
+def test_a_node_that_ignores_the_signal_is_killed(tmp_path: Path) -> None:
+    deaf = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(99)"
+
+    async def scenario(runtime: ProcessRuntime) -> None:
+        await runtime.open(TOPOLOGY, Ports())  # type: ignore[arg-type]
+        await runtime.start(node("n-1", "a", deaf))
+        await says(runtime, "n-1", "up")
+        await runtime.stop("n-1", signal.SIGTERM, within_s=0.3)
+        assert await runtime.states() == {"n-1": "gone"}
+
+    in_runtime(tmp_path, scenario)

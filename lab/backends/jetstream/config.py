@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from lab.backends.jetstream.layout import tags
 from lab.errors import DoesNotFit
 from lab.protocols import Addresses
 from lab.topology import Node, Topology
@@ -55,10 +56,11 @@ def render(node: Node, topology: Topology, addresses: Addresses, settings: Setti
     ]
     sync = ["  sync_interval: always"] if settings.sync == "always" else []
     ping = [f'  ping_interval: "{settings.route_ping}"'] if settings.route_ping != "default" else []
+    tagged = ", ".join(f'"{tag}"' for tag in tags(node, topology))
     return "\n".join(
         [
             f'server_name: "{node.name}"',
-            f'server_tags: ["region:{node.region}"]',
+            f"server_tags: [{tagged}]",
             f'host: "{host}"',
             f"port: {port}",
             f'http: "{monitor_host}:{monitor_port}"',
@@ -66,7 +68,6 @@ def render(node: Node, topology: Topology, addresses: Addresses, settings: Setti
             '  store_dir: "data"',
             "  max_memory_store: 256MB",
             "  max_file_store: 2GB",
-            '  unique_tag: "region:"',
             *sync,
             "}",
             "cluster {",

@@ -1,24 +1,27 @@
 """`jetstream-stretched`: one NATS cluster over all regions, one replica of each bucket per region.
 
-The layout of the 2023 incident, in its best form: R3 with a replica in each of three regions, so
-that a bucket outlives any one region, and its leader can sit with its users.
+The layout of the 2023 incident, in its best form (see `layout`): R3, a replica at home and one in each
+of the two nearest regions, so that a bucket outlives any one region, and its leader can sit with its
+users.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from signal import SIGUSR2, Signals
 from typing import Any, ClassVar
 
 import nats.errors
 import nats.js.errors
 from nats.aio.client import Client as Connection
-from nats.js.api import KeyValueConfig, StorageType
+from nats.js.api import DiscardPolicy, Placement, StorageType, StreamConfig
 
 from lab import files
 from lab.backends.jetstream import leaders, logs
 from lab.backends.jetstream.client import connect
 from lab.backends.jetstream.config import SYSTEM_USER, Settings, monitors, render
+from lab.backends.jetstream.layout import replicas, tag
 from lab.backends.jetstream.monitoring import JSZ, Monitor, streams, unsettled
 from lab.binaries import NEWEST
 from lab.clock import NS_PER_S, now_ns
@@ -38,6 +41,7 @@ class StretchedJetStream:
     ports: ClassVar[tuple[str, ...]] = ("client", "routes", "monitor")
     wan_ports: ClassVar[tuple[str, ...]] = ("routes",)
     bucket_revisions: ClassVar[bool] = True
+    lame_duck_signal: ClassVar[Signals] = SIGUSR2
 
     def __init__(self, version: str, options: Mapping[str, str]) -> None:
         self._version = version or NEWEST[PROGRAM]
@@ -81,8 +85,11 @@ class StretchedJetStream:
         except (nats.errors.Error, TimeoutError, OSError) as error:
             raise NodeNotReady(f"no server lets a client in: {type(error).__name__} {error}.") from error
         for bucket in deployment.workload.buckets(topology.region_names):
-            await self._create(bucket, min(3, len(topology.regions)), deadline_ns)
+            await self._create(bucket, len(replicas(bucket, topology)), deadline_ns)
         await self._until(deadline_ns, deployment, self._at_rest)
+
+    def holders(self, topology: Topology, bucket: str) -> set[str]:
+        return {node.region for node in replicas(bucket, topology)}
 
     async def place_leaders(self, deployment: Deployment, wanted: Mapping[str, Sequence[str]]) -> None:
         nodes = {r: [n.name for n in deployment.topology.nodes_of(r)] for r in deployment.topology.regions}
@@ -138,19 +145,28 @@ class StretchedJetStream:
         self._connections["user"] = await connect(servers)
         self._connections["system"] = await connect(servers, user=SYSTEM_USER, password=SYSTEM_USER)
 
-    async def _create(self, bucket: str, replicas: int, deadline_ns: int) -> None:
-        """Right after start placement can fail until the servers' tags have spread: ask again."""
+    async def _create(self, bucket: str, count: int, deadline_ns: int) -> None:
+        """The stream of a key-value bucket as nats-py makes it, but placed, which it can't.
+
+        Right after start placement can fail until the servers' tags have spread: ask again.
+        """
         js = self._connections["user"].jetstream(timeout=5)
-        config = KeyValueConfig(
-            bucket=bucket,
-            history=1,
-            replicas=replicas,
+        stream = StreamConfig(
+            name=f"KV_{bucket}",
+            subjects=[f"$KV.{bucket}.>"],
+            placement=Placement(tags=[tag(bucket)]),
+            num_replicas=count,
             storage=StorageType.FILE,
-            direct=self._settings.direct == "on",
+            max_msgs_per_subject=1,
+            discard=DiscardPolicy.NEW,
+            duplicate_window=120,
+            allow_direct=self._settings.direct == "on",
+            allow_rollup_hdrs=True,
+            deny_delete=True,
         )
         while True:
             try:
-                await js.create_key_value(config)
+                await js.add_stream(stream)
                 return
             except (TimeoutError, nats.js.errors.Error, nats.errors.Error) as error:
                 if now_ns() > deadline_ns:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -18,6 +18,7 @@ from typing import Any
 
 from lab.errors import NetworkBroken
 from lab.events import Event
+from lab.finish import to_the_end
 from lab.network.toxiproxy.api import Api, Toxic
 from lab.network.toxiproxy.witness import LinkWitness, cost_of_asking
 from lab.protocols import TOXIPROXY, Addresses, Cut, Impairment, Latency, NodeSpec, Rate
@@ -94,10 +95,10 @@ class ToxiproxyNetwork:
             ],
         )
         try:
-            await _to_the_end(self._step(self._enter, harm))
+            await to_the_end(self._step(self._enter, harm))
             yield
         finally:
-            await _to_the_end(self._step(self._leave, harm))
+            await to_the_end(self._step(self._leave, harm))
 
     def witness(self, link: Link, record: Callable[[Event], None]) -> LinkWitness:
         return LinkWitness(link, self._addresses.witnesses[str(link)], self._cost_ns, record)
@@ -205,22 +206,6 @@ def _failure(step: Callable[[], None]) -> NetworkBroken | None:
     except NetworkBroken as error:
         return error
     return None
-
-
-async def _to_the_end(step: Coroutine[Any, Any, None]) -> None:
-    """Finish a step even when cancelled in the middle of it, however often: half a heal is a new fault."""
-    task = asyncio.ensure_future(step)
-    cancelled: asyncio.CancelledError | None = None
-    while not task.done():
-        try:
-            await asyncio.wait({task})
-        except asyncio.CancelledError as error:
-            cancelled = error
-    if cancelled is None:
-        return task.result()
-    if not task.cancelled():
-        task.exception()  # seen: the cancellation is what counts, and `verify` tells the rest
-    raise cancelled
 
 
 def _proxy(key: str) -> str:

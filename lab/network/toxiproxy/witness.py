@@ -2,7 +2,8 @@
 
 Its proxy bears the link's impairments on the way out only, and leads to Toxiproxy's own API, so
 one `GET /version` on a kept connection takes one one-way delay, plus the millisecond or so that the
-question takes without any link (`cost_of_asking`), which is taken off every reading.
+question takes without any link (`cost_of_asking`), which is taken off every reading. The question
+is as heavy as `events.WITNESS_BYTES`, so that a narrow link shows.
 """
 
 from __future__ import annotations
@@ -14,10 +15,11 @@ from statistics import median
 import aiohttp
 
 from lab.clock import NS_PER_MS, now_ns
-from lab.events import Event, WitnessReading
+from lab.events import WITNESS_BYTES, Event, WitnessReading
 from lab.topology import Link
 
 PATIENCE_S = 1.0
+WEIGHT = {"X-Weight": "w" * WITNESS_BYTES}  # a header, since a server may answer before it reads a body
 CALIBRATIONS = 15
 
 
@@ -55,7 +57,7 @@ class LinkWitness:
         if self._session is None:
             self._session = _session()
         try:
-            async with self._session.get(self._url) as response:
+            async with self._session.get(self._url, headers=WEIGHT) as response:
                 await response.read()
             return "ok", now_ns()
         except aiohttp.ClientConnectorError:
@@ -82,7 +84,7 @@ async def cost_of_asking(address: str) -> int:
     async with _session() as session:
         for _ in range(CALIBRATIONS + 1):
             asked_ns = now_ns()
-            async with session.get(f"http://{address}/version") as response:
+            async with session.get(f"http://{address}/version", headers=WEIGHT) as response:
                 await response.read()
             took_ns.append(now_ns() - asked_ns)
     return int(median(took_ns[1:]))  # the first also opened the connection
