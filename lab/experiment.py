@@ -23,6 +23,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from lab.errors import Refused
+from lab.mistakes import Below
 from lab.verdict import VerdictWord
 
 LeadersIn = Literal["home", "faulted", "elsewhere", "any"]
@@ -80,10 +81,11 @@ class _Named(_Model):
         if len(names) != 1:
             extra = f" beside {', '.join(own)}" if own else ""
             found = ", ".join(map(repr, names)) or "none"
-            raise ValueError(f"expected exactly one {what} name{extra}, found {found}")
+            mend = "begin each with `- ` of its own, and indent its settings below it" if own else "keep one"
+            raise ValueError(f"expected exactly one {what} name{extra}, found {found}; {mend}")
         settings = data[names[0]]
         if settings is not None and not isinstance(settings, dict):
-            raise ValueError(f"settings of {names[0]!r} must be a mapping, found {settings!r}")
+            raise ValueError(f"expected settings of {names[0]!r} as `{{key: value}}`, found {settings!r}")
         rest = {key: data[key] for key in own if key in data}
         return {"kind": names[0], "settings": settings or {}, **rest}
 
@@ -142,12 +144,13 @@ class Experiment(_Model):
     @classmethod
     def _faults_end_with_their_phase(cls, faults: list[FaultPlan], info: ValidationInfo) -> list[FaultPlan]:
         phase_s = info.data["phases"].fault_s if "phases" in info.data else float("inf")
-        for fault in faults:
+        for index, fault in enumerate(faults):
             if fault.at_s + (fault.for_s or 0) > phase_s + 1e-6 or fault.at_s >= phase_s:
-                raise ValueError(
-                    f"{fault.kind!r} runs from {fault.at_s:g} s for "
-                    f"{'the rest' if fault.for_s is None else f'{fault.for_s:g} s'}, "
-                    f"but the fault phase has {phase_s:g} s"
+                raise Below(
+                    f"expected {fault.kind!r} to end with the fault phase, which has {phase_s:g} s, found it from "
+                    f"{fault.at_s:g} s for {'the rest' if fault.for_s is None else f'{fault.for_s:g} s'}; "
+                    f"shorten it, or make phases.fault_s longer",
+                    index,
                 )
         return faults
 

@@ -5,23 +5,29 @@ YAML 1.1 would read a region called `no` as False; ruamel.yaml speaks 1.2 and ke
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.error import MarkedYAMLError
 
-from lab.errors import FileRefused, UnknownName, unknown_name
+from lab import mistakes, yaml_text
+from lab.errors import FileRefused, Refused, UnknownName, unknown_name
 
 Model = TypeVar("Model", bound=BaseModel)
 T = TypeVar("T")
 
 
-def find(what: str, name: str, folder: Path) -> Path:
-    """The file meant by `name`: a path as it is, else `folder/name.yaml`. Raises UnknownName."""
+def find(what: str, name: str, folder: Path, listed: Callable[[Path], bool] = lambda _: True) -> Path:
+    """The file meant by `name`: a path as it is, else `folder/name.yaml`. Raises UnknownName.
+
+    listed: which files of the folder are named as known when there is none of that name.
+    """
     if name.endswith((".yaml", ".yml")) or "/" in name:
         path = Path(name)
         if not path.is_file():
@@ -29,7 +35,7 @@ def find(what: str, name: str, folder: Path) -> Path:
         return path
     path = folder / f"{name}.yaml"
     if not path.is_file():
-        raise UnknownName.of(what, name, (p.stem for p in folder.glob("*.yaml")))
+        raise UnknownName.of(what, name, (p.stem for p in folder.glob("*.yaml") if listed(p)))
     return path
 
 
@@ -37,8 +43,8 @@ def load(path: Path, model: type[Model]) -> Model:
     """Read and validate one file; its name fills an empty `name`. Raises FileRefused."""
     data = read(path)
     if not isinstance(data, Mapping):
-        found = "a list" if isinstance(data, list) else "nothing" if data is None else repr(data)
-        raise FileRefused(f"{path}:1: expected a mapping of keys, found {found}.")
+        required = [name for name, field in model.model_fields.items() if field.is_required()]
+        raise FileRefused(f"{path}:1: {mistakes.no_mapping(data, required)}")
     try:
         value = model.model_validate(_plain(data))
     except ValidationError as error:
@@ -50,13 +56,29 @@ def load(path: Path, model: type[Model]) -> Model:
 
 def read(path: Path) -> Any:
     """A YAML file as ruamel's round-trip data. Raises FileRefused with the line of the mistake."""
+    text = yaml_text.text_of(path)
     try:
-        return YAML(typ="rt").load(path.read_text(encoding="utf-8"))
+        yaml_text.check(path, text)
+        return YAML(typ="rt").load(text)
     except MarkedYAMLError as error:
-        line = (error.problem_mark.line if error.problem_mark else 0) + 1
-        raise FileRefused(f"{path}:{line}: not YAML: {error.problem or error.context}.") from None
-    except (YAMLError, UnicodeDecodeError, OSError) as error:
-        raise FileRefused(f"{path}:1: can't be read: {error}.") from None
+        line, sentence = mistakes.in_yaml(error)
+        raise FileRefused(f"{path}:{line}: {sentence}") from None
+
+
+@contextmanager
+def placed(path: Path | None, *loc: int | str) -> Iterator[None]:
+    """What is refused within is told with the file and the line of what lies at `loc`; None: as it is."""
+    try:
+        yield
+    except Refused as refused:
+        if path is None:
+            raise
+        raise type(refused)(f"{path}:{line_of(path, *loc)}: {refused}") from None
+
+
+def line_of(path: Path, *loc: int | str) -> int:
+    """The line, from 1, of what lies at `loc` in a YAML file."""
+    return _walk(read(path), loc)[1]
 
 
 def dump(value: BaseModel, path: Path) -> None:
@@ -76,23 +98,37 @@ def validated(kind: type[T], settings: Mapping[str, Any], what: str) -> T:
         if key not in known:
             raise FileRefused(f"{what}: {unknown_name('setting', str(key), known)}")
     try:
-        return TypeAdapter(kind).validate_python(dict(settings))
+        # by way of JSON: a list may be a tuple there, while '50' and true are still no numbers
+        return TypeAdapter(kind).validate_json(json.dumps(dict(settings), default=str), strict=True)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise FileRefused(f"{what}: {where}: {_said(first)}") from None
+        raise FileRefused(f"{what}: {_of_settings(settings, error.errors())}") from None
+
+
+def _of_settings(settings: Mapping[str, Any], errors: Sequence[Any]) -> str:
+    """The first mistake; of a setting that may be of several kinds, every kind."""
+    first = errors[0]
+    if first["type"] == "missing" and len(first["loc"]) == 1:
+        return mistakes.missing(str(first["loc"][0]), "setting")
+    held = _held(settings, first["loc"])
+    same = [error for error in errors if _held(settings, error["loc"])[:1] == held[:1]]
+    deepest = max((_held(settings, error["loc"]) for error in same), key=len)
+    said = mistakes.in_values([error for error in same if _held(settings, error["loc"]) == deepest])
+    return f"{'.'.join(deepest)}: {said}" if deepest else said
 
 
 def _sentence(path: Path, data: Any, model: type[BaseModel], error: ValidationError) -> str:
     first = _first(data, error)
-    loc = first["loc"]
+    loc = (*first["loc"], *getattr((first.get("ctx") or {}).get("error"), "steps", ()))
     held, line = _walk(data, loc)
     if first["type"] == "extra_forbidden":
-        said = unknown_name("key", str(loc[-1]), _known_keys(model, loc[:-1]))
+        return f"{path}:{line}: {unknown_name('key', str(loc[-1]), _keys(model, loc[:-1]))}"
+    where = ".".join(held)
+    if first["type"] == "missing":
+        about = _keys(model, loc[:-1]).get(str(loc[-1]), "")
+        said = mistakes.missing(str(loc[-1]), about=about)
     else:
-        where = ".".join([*held, str(loc[-1])] if first["type"] == "missing" else held)
-        said = f"{where}: {_said(first)}" if where else _said(first)
-    return f"{path}:{line}: {said}"
+        said = mistakes.in_value(first)
+    return f"{path}:{line}: {where}: {said}" if where else f"{path}:{line}: {said}"
 
 
 def _first(data: Any, error: ValidationError) -> Any:
@@ -101,13 +137,6 @@ def _first(data: Any, error: ValidationError) -> Any:
     top, _ = _walk(data, errors[0]["loc"])
     same = [e for e in errors if _walk(data, e["loc"])[0][: len(top)] == top]
     return max(same, key=lambda e: len(_walk(data, e["loc"])[0]))
-
-
-def _said(error: Any) -> str:
-    message = str(error["msg"]).removeprefix("Value error, ")
-    found = error.get("input")
-    shown = "" if isinstance(found, (Mapping, list)) or error["type"] == "missing" else f", found {found!r}"
-    return f"{message}{shown}."
 
 
 def _walk(data: Any, loc: tuple[int | str, ...]) -> tuple[list[str], int]:
@@ -134,8 +163,19 @@ def _walk(data: Any, loc: tuple[int | str, ...]) -> tuple[list[str], int]:
     return held, line
 
 
-def _known_keys(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
-    """The keys known at `loc`, walking the model's annotations."""
+def _held(data: Any, loc: tuple[int | str, ...]) -> list[str]:
+    """The steps of `loc` that plain data really holds; others are the model's own."""
+    held = []
+    for step in loc:
+        inside = step in data if isinstance(data, Mapping) else isinstance(data, list) and isinstance(step, int)
+        if inside:
+            held.append(str(step))
+            data = data[step]
+    return held
+
+
+def _keys(model: type[BaseModel], loc: tuple[int | str, ...]) -> dict[str, str]:
+    """The keys known at `loc` with what they mean, walking the model's annotations."""
     kind: Any = model
     for step in loc:
         if isinstance(kind, type) and issubclass(kind, BaseModel):
@@ -148,7 +188,7 @@ def _known_keys(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]
     if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
         inner = [arg for arg in get_args(kind) if isinstance(arg, type) and issubclass(arg, BaseModel)]
         kind = inner[0] if inner else model
-    return list(kind.model_fields)
+    return {name: field.description or "" for name, field in kind.model_fields.items()}
 
 
 def _plain(data: Any) -> Any:

@@ -6,15 +6,19 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from lab.batch_file import BatchFile
 from lab.errors import UnknownName
 from lab.experiment import Experiment
 from lab.measurements import Measurements
+from lab.repeats.model import Repeats
 from lab.topology import Topology
 from lab.verdict import Verdict
 
 MODELS: dict[str, type[BaseModel]] = {
+    "batch": BatchFile,
     "experiment": Experiment,
     "measurements": Measurements,
+    "repeats": Repeats,
     "topology": Topology,
     "verdict": Verdict,
 }

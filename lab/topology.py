@@ -9,6 +9,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo, field_validator
 
+from lab.mistakes import Below
+
 RegionName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]{0,11}$")]
 
 
@@ -70,16 +72,20 @@ class Topology(BaseModel):
         for key in rtt_ms:
             ends = key.split("-")
             if not re.fullmatch(r"[a-z0-9]+-[a-z0-9]+", key) or frozenset(ends) not in expected:
-                raise ValueError(
-                    f"{key!r} is not a pair of the regions {', '.join(regions)}; "
-                    f"write it like {'-'.join(regions[:2])!r}"
+                raise Below(
+                    f"expected a pair of the regions {', '.join(regions)}, found {key!r}; "
+                    f"write it like {'-'.join(regions[:2])!r}",
+                    key,
                 )
             if frozenset(ends) in found:
-                raise ValueError(f"the pair {key!r} is named twice")
+                raise Below(f"expected each pair once, found {key!r} again; remove one of the two", key)
             found.add(frozenset(ends))
         for pair in combinations(regions, 2):
             if frozenset(pair) not in found:
-                raise ValueError(f"the pair {'-'.join(pair)!r} is missing")
+                raise ValueError(
+                    f"expected every pair of regions, found none for {' and '.join(pair)}; "
+                    f"add `{'-'.join(pair)}: …`, their round-trip time in ms"
+                )
         return rtt_ms
 
     @property

@@ -1,6 +1,8 @@
 """The command line: refusals as one sentence with the right exit code; plans, schemas and lists.
 
-Each command is a process of its own in a LAB_HOME of its own, as a user's would be.
+Each command has a LAB_HOME of its own. The long tables are answered in process; the rest are
+processes, as a user's would be, and one test holds the two against each other. Wrong files and
+damaged runs: `test_wrong_files`, `test_wrong_input`.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ import pytest
 
 from lab import files, plan
 from lab.binaries import NEWEST
+from tests import in_process
 from tests.integration.whole import ROOT, SHORT, code_of, home, lab, nothing_left, underway, verdict_of, wait_for
 from tests.test_memory_runs import run_once
 
@@ -47,9 +50,14 @@ REFUSED = [
     ("experiment", SHORT, ["run", "shrot"], r"unknown experiment 'shrot' \(did you mean 'short'\?\); known: short\."),
     ("experiment file", SHORT, ["run", "./none.yaml"], r"experiment file './none.yaml' does not exist; give"),
     ("topology", saying("pair", "pear"), RUN, r"unknown topology 'pear' \(did you mean 'pair'\?\)"),
-    ("region", saying("region: b", "region: c"), RUN, r"unknown region 'c'.*known: a, b\."),
-    ("fault", saying("latency", "latancy"), RUN, r"unknown fault 'latancy' \(did you mean 'latency'\?\)"),
-    ("fault setting", saying("add_ms", "ad_ms"), RUN, r"fault latency: unknown setting 'ad_ms' .*add_ms"),
+    ("topology override", SHORT, [*RUN, "--topology", "pear"], r"unknown topology 'pear' \(did you mean 'pair'\?\)"),
+    ("region", saying("region: b", "region: c"), RUN, r"short.yaml:7: unknown region 'c'.*known: a, b\."),
+    ("fault", saying("latency", "latancy"), RUN, r"short.yaml:7: unknown fault 'latancy' \(did you mean 'latency'\?\)"),
+    (
+        "fault that does not fit", saying("latency: {region: b, add_ms: 50}", "pause: {region: b, nodes: [a-1]}"), RUN,
+        r"short.yaml:7: fault pause: expected either region or nodes, found both; name one, like region: sg\.",
+    ),
+    ("fault setting", saying("add_ms", "ad_ms"), RUN, r"short.yaml:7: fault latency: unknown setting 'ad_ms' .*add_ms"),
     ("setting's type", saying("50}", "often}"), RUN, r"fault latency: add_ms.*number.*'often'"),
     ("setting's value", saying("50}", "-50}"), RUN, r"add_ms must be .* between 0 and 60000 ms, found -50"),
     ("workload", saying("{kv:", "{kw:"), RUN, r"unknown workload 'kw'; known: kv\."),
@@ -57,10 +65,12 @@ REFUSED = [
     ("key", saying("phases", "phasen"), RUN, r"short.yaml:5: unknown key 'phasen' \(did you mean 'phases'"),
     ("phase", saying("steady_s: 4", "steady_s: 1"), RUN, r"short.yaml:5: phases.steady_s: .*found 1"),
     ("YAML", saying("{kv:", "{{kv:"), RUN, r"short.yaml:\d+: "),
-    ("fault too long", saying("50}", "50}\n    for_s: 9"), RUN, r"the fault phase has 4 s"),
+    ("fault too long", saying("50}", "50}\n    for_s: 9"), RUN, r"short.yaml:7: .*which has 4 s, found .* 9 s"),
     ("checker", saying("isolation,", "isolaton,"), RUN, r"unknown checker 'isolaton' \(did you mean 'isol"),
     ("own checker", saying("isolation,", "./mine.py:x,"), RUN, r"checker file 'mine.py' does not exist; give"),
     ("expectation", SHORT + "expect: {Bad Arm: {}}\n", RUN, r"short.yaml:9: .*'Bad Arm' is not of the form"),
+    ("experiment without a name", SHORT, ["run", ""], r"unknown experiment ''; known: short\."),
+    ("experiment out of the lab", SHORT, ["run", "../../no/such"], r"experiment file '../../no/such' does not exist"),
     ("backend", SHORT, arm("jetstream"), r"unknown backend 'jetstream' \(did you mean 'jetstream-s"),
     ("arm's form", SHORT, arm("jetstream-stretched@"), r"arm .* is not of the form backend\[@"),
     ("arm option", SHORT, arm("jetstream-stretched+synk=always"), r"unknown setting 'synk' \(did you"),
@@ -76,13 +86,19 @@ REFUSED = [
         [*RUN, "--leaders-in", "faulted"], r"leaders_in 'faulted' needs faults that name exactly one region",
     ),
     ("negative seed", SHORT, [*RUN, "--seed", "-1"], r"seed must be a whole number from 0 on, found -1"),
+    ("huge seed", SHORT, [*RUN, "--seed", str(2**63)], r"seed must be .* found 9223372036854775808"),
+    ("folder of runs", SHORT, ["index", "nowhere"], r"nowhere is no folder that can be read; give one that holds runs"),
     ("path of a run", SHORT, ["judge", "topologies"], r"topologies is not a run: expected a directory that"),
     ("path of a report", SHORT, ["report", "nowhere"], r"nowhere is not a run: expected a directory"),
     ("schema", SHORT, ["schema", "toplogy"], r"unknown schema 'toplogy' \(did you mean 'topology'\?\)"),
 ]  # fmt: skip
 USAGE = [
     ("seed not a number", ["run", "short", "--seed", "seven"], "--seed"),
+    ("seed of no whole number", ["run", "short", "--seed", "1.5"], "--seed"),
+    ("empty seed", ["run", "short", "--seed", ""], "--seed"),
     ("no repeats", ["run", "short", "--repeats", "0"], "repeats"),
+    ("too many repeats", ["run", "short", "--repeats", "1001"], "repeats"),
+    ("repeats not a number", ["run", "short", "--repeats", "many"], "repeats"),
     ("unknown option", ["run", "short", "--aarm", "x"], "--aarm"),
     ("unknown command", ["rum"], "rum"),
     ("too many arguments", ["judge", "a", "b"], "b"),
@@ -106,7 +122,7 @@ def nothing_made(folder: Path) -> bool:
     ("experiment", "arguments", "sentence"), [pytest.param(*row[1:], id=row[0]) for row in REFUSED]
 )
 def test_refused_in_one_sentence(tmp_path: Path, experiment: str, arguments: list[str], sentence: str) -> None:
-    done = lab(home(tmp_path, experiment), *arguments, **OFFLINE)
+    done = in_process.lab(home(tmp_path, experiment), *arguments, **OFFLINE)
     assert done.returncode == 12, (done.stdout, done.stderr)
     assert re.search(sentence, one_sentence(done))
     assert nothing_made(tmp_path)
@@ -114,10 +130,20 @@ def test_refused_in_one_sentence(tmp_path: Path, experiment: str, arguments: lis
 
 @pytest.mark.parametrize(("arguments", "word"), [pytest.param(*row[1:], id=row[0]) for row in USAGE])
 def test_usage_is_2(tmp_path: Path, arguments: list[str], word: str) -> None:
-    done = lab(home(tmp_path), *arguments)
+    done = in_process.lab(home(tmp_path), *arguments)
     assert done.returncode == 2, (done.stdout, done.stderr)
     assert word in done.stderr and "Traceback" not in done.stderr
     assert nothing_made(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "arguments", [["run", "shrot"], ["run", "short", "--seed", "x"], ["run", "short", "--plan"], []]
+)
+def test_a_process_answers_as_is_answered_in_process(tmp_path: Path, arguments: list[str]) -> None:
+    process, here = lab(home(tmp_path), *arguments), in_process.lab(tmp_path, *arguments)
+    same = re.compile(r"python -m (pytest\.)?lab")  # what usage calls the program
+    told = [(one.returncode, same.sub("lab", one.stdout), same.sub("lab", one.stderr)) for one in (process, here)]
+    assert told[0] == told[1]
 
 
 @pytest.mark.parametrize(

@@ -91,7 +91,7 @@ NOT_FORMS: dict[str, tuple[Any, str]] = {
         {"cut": {}, "rate": {}},
         "expected exactly one fault name beside at_s, for_s, found 'cut', 'rate'",
     ),
-    "settings a list": ({"cut": ["sg"]}, r"settings of 'cut' must be a mapping, found \['sg'\]"),
+    "settings a list": ({"cut": ["sg"]}, r"settings of 'cut' as `{key: value}`, found \['sg'\]"),
     "a list": ([], "valid dictionary"),
     "before the phase": ({"cut": {}, "at_s": -1}, "greater than or equal to 0"),
 }
@@ -116,9 +116,9 @@ TIMES = {
     "the whole phase": (0, 30, ""),
     "the rest": (29.9, None, ""),
     "ends with it, in floating point": (3.3, 26.7, ""),
-    "one second over": (1, 30, "'cut' runs from 1 s for 30 s, but the fault phase has 30 s"),
-    "begins at its end": (30, None, "'cut' runs from 30 s for the rest, but the fault phase has 30 s"),
-    "begins after it": (31, 1, "'cut' runs from 31 s for 1 s, but the fault phase has 30 s"),
+    "one second over": (1, 30, "'cut' to end with .* has 30 s, found it from 1 s for 30 s; shorten"),
+    "begins at its end": (30, None, "'cut' to end with .* has 30 s, found it from 30 s for the rest; shorten"),
+    "begins after it": (31, 1, "'cut' to end with .* has 30 s, found it from 31 s for 1 s; shorten"),
 }
 
 

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from lab import files
+from lab import batch_file, files
+from lab.batch_file import BatchFile
 from lab.errors import FileRefused, UnknownName
 from lab.experiment import Experiment
 from lab.topology import Topology
@@ -17,6 +18,9 @@ from lab.topology import Topology
 TOPOLOGY = "regions:\n  us: {nodes: 3}\n  eu: {nodes: 3}\nrtt_ms:\n  us-eu: 80\n"
 EXPERIMENT = "topology: t\nfaults:\n  - latency: {region: sg}\n    at_s: 0\n    for_s: 30\n"
 
+DIGITS = "; write digits alone, as in 90: no quotes, unit or colon."
+NO_KEYS = "expected a mapping of keys (`key: value`), "
+LEAST = "; write at least `regions: …` and `rtt_ms: …`."
 EXPERIMENT_KEYS = ", ".join(sorted(Experiment.model_fields))
 
 WRONG: dict[str, tuple[type[BaseModel], str, int, str]] = {
@@ -54,49 +58,51 @@ WRONG: dict[str, tuple[type[BaseModel], str, int, str]] = {
         Experiment,
         EXPERIMENT.replace("at_s", "att_s"),
         3,
-        "faults.0: expected exactly one fault name beside at_s, for_s, found 'latency', 'att_s'.",
+        "faults.0: expected exactly one fault name beside at_s, for_s, found 'latency', 'att_s'; "
+        "begin each with `- ` of its own, and indent its settings below it.",
     ),
     "settings of a fault that are no mapping": (
         Experiment,
         EXPERIMENT.replace("{region: sg}", "sg"),
         3,
-        "faults.0: settings of 'latency' must be a mapping, found 'sg'.",
+        "faults.0: expected settings of 'latency' as `{key: value}`, found 'sg'.",
     ),
     "negative seconds in a fault": (
         Experiment,
         EXPERIMENT.replace("30", "-1"),
         5,
-        "faults.0.for_s: Input should be greater than or equal to 0, found -1.",
+        "faults.0.for_s: expected 0 or more, found -1.",
     ),
     "text for seconds": (
         Experiment,
         EXPERIMENT.replace("at_s: 0", "at_s: soon"),
         4,
-        "faults.0.at_s: Input should be a valid number, found 'soon'.",
+        f"faults.0.at_s: expected a number, found 'soon'{DIGITS}",
     ),
     "fault overruns its phase": (
         Experiment,
         EXPERIMENT.replace("at_s: 0", "at_s: 10"),
-        2,
-        "faults: 'latency' runs from 10 s for 30 s, but the fault phase has 30 s.",
+        3,
+        "faults.0: expected 'latency' to end with the fault phase, which has 30 s, found it from 10 s for 30 s; "
+        "shorten it, or make phases.fault_s longer.",
     ),
     "two workloads": (
         Experiment,
         EXPERIMENT + "workload: {kv: {}, rtc: {}}\n",
         6,
-        "workload: expected exactly one workload name, found 'kv', 'rtc'.",
+        "workload: expected exactly one workload name, found 'kv', 'rtc'; keep one.",
     ),
     "no such verdict": (
         Experiment,
         EXPERIMENT + "expect:\n  a:\n    isolation: broken\n",
         8,
-        "expect.a.isolation: Input should be 'valid', 'invalid' or 'unknown', found 'broken'.",
+        "expect.a.isolation: expected 'valid', 'invalid' or 'unknown', found 'broken'.",
     ),
     "no such variant": (
         Experiment,
         EXPERIMENT + "expect:\n  a:\n    isolation:\n      hme: invalid\n",
         9,
-        "expect.a.isolation.hme: Input should be 'home', 'faulted', 'elsewhere' or 'any', found 'hme'.",
+        "expect.a.isolation.hme: expected 'home', 'faulted', 'elsewhere' or 'any', found 'hme' (did you mean 'home'?).",
     ),
     "expectation of what is no arm": (
         Experiment,
@@ -105,91 +111,112 @@ WRONG: dict[str, tuple[type[BaseModel], str, int, str]] = {
         "expect: arm 'A B' is not of the form backend[@version|@path][+option=value…], "
         "for example jetstream-stretched@2.10.26+sync=always.",
     ),
-    "key missing": (Experiment, "faults: []\n", 1, "topology: Field required."),
+    "key missing": (
+        Experiment,
+        "faults: []\n",
+        1,
+        "expected the key 'topology', found none; add `topology: …` (A name in topologies/, or a path to a file).",
+    ),
     "key missing below": (
         Topology,
         TOPOLOGY.replace("eu: {nodes: 3}", "eu: {}"),
         3,
-        "regions.eu.nodes: Field required.",
+        "regions.eu: expected the key 'nodes', found none; add `nodes: …` (How many nodes the region runs).",
     ),
     "text for a number": (
         Topology,
         TOPOLOGY.replace("nodes: 3}\n  eu", "nodes: three}\n  eu"),
         2,
-        "regions.us.nodes: Input should be a valid integer, found 'three'.",
+        f"regions.us.nodes: expected a whole number, found 'three'{DIGITS}",
     ),
     "truth for a number": (
         Topology,
         TOPOLOGY.replace("nodes: 3}\n  eu", "nodes: true}\n  eu"),
         2,
-        "regions.us.nodes: Input should be a valid integer, found True.",
+        "regions.us.nodes: expected a whole number, found true.",
     ),
     "quoted number": (
         Topology,
         TOPOLOGY.replace("80", "'80'"),
         5,
-        "rtt_ms.us-eu: Input should be a valid number, found '80'.",
+        f"rtt_ms.us-eu: expected a number, found '80'{DIGITS}",
     ),
     "number for text": (
         Topology,
         TOPOLOGY + "name: 7\n",
         6,
-        "name: Input should be a valid string, found 7.",
+        "name: expected text, found 7; put it in quotes.",
     ),
     "text for a list": (
         Experiment,
         "topology: t\nfaults: latency\n",
         2,
-        "faults: Input should be a valid list, found 'latency'.",
+        "faults: expected a list, found 'latency'; begin each entry's line with `- `.",
     ),
     "region in capitals": (
         Topology,
         TOPOLOGY.replace("us:", "US:"),
         2,
-        "regions.US: String should match pattern '^[a-z][a-z0-9]{0,11}$', found 'US'.",
+        "regions.US: expected a small letter and up to 11 small letters or digits, found 'US'.",
     ),
     "one region": (
         Topology,
         "regions:\n  us: {nodes: 3}\nrtt_ms: {}\n",
         1,
-        "regions: Dictionary should have at least 2 items after validation, not 1.",
+        "regions: expected at least 2 entries, found 1.",
     ),
     "pair missing": (
         Topology,
         TOPOLOGY.replace("  eu:", "  sg: {nodes: 1}\n  eu:"),
         5,
-        "rtt_ms: the pair 'us-sg' is missing.",
+        "rtt_ms: expected every pair of regions, found none for us and sg; "
+        "add `us-sg: …`, their round-trip time in ms.",
     ),
     "pair of strangers": (
         Topology,
         TOPOLOGY.replace("us-eu", "us-sg"),
-        4,
-        "rtt_ms: 'us-sg' is not a pair of the regions us, eu; write it like 'us-eu'.",
+        5,
+        "rtt_ms.us-sg: expected a pair of the regions us, eu, found 'us-sg'; write it like 'us-eu'.",
     ),
-    "pair twice": (Topology, TOPOLOGY + "  eu-us: 80\n", 4, "rtt_ms: the pair 'eu-us' is named twice."),
+    "pair twice": (
+        Topology,
+        TOPOLOGY + "  eu-us: 80\n",
+        6,
+        "rtt_ms.eu-us: expected each pair once, found 'eu-us' again; remove one of the two.",
+    ),
     "key twice": (
         Topology,
         "regions:\n  us: 3\n  us: 2\n",
         3,
-        'not YAML: found duplicate key "us" with value "2" (original value: "3").',
+        "expected each key once, found 'us' again; remove one of the two, or join what they hold.",
     ),
     "bracket left open": (
         Topology,
         "regions: [\n",
         2,
-        "not YAML: expected the node content, but found '<stream end>'.",
+        "expected a value, found the end of the file; write one, and close what was opened.",
     ),
     "tab": (
         Topology,
         "name: x\n\tabout: y\n",
         2,
-        "not YAML: found character '\\t' that cannot start any token.",
+        "expected spaces, found a tab; indent and separate with spaces only.",
     ),
-    "unknown alias": (Topology, "name: *b\n", 1, "not YAML: found undefined alias 'b'."),
-    "two documents": (Topology, TOPOLOGY + "---\na: 1\n", 6, "not YAML: but found another document."),
-    "a list": (Topology, "- a\n", 1, "expected a mapping of keys, found a list."),
-    "a word": (Topology, "us\n", 1, "expected a mapping of keys, found 'us'."),
-    "empty": (Topology, "", 1, "expected a mapping of keys, found nothing."),
+    "unknown alias": (
+        Topology,
+        "name: *b\n",
+        1,
+        "expected &b before *b, found none; put the text in quotes if the star belongs to it.",
+    ),
+    "two documents": (
+        Topology,
+        TOPOLOGY + "---\na: 1\n",
+        6,
+        "expected one document, found a second one behind `---`; keep one of them.",
+    ),
+    "a list": (Topology, "- a\n", 1, f"{NO_KEYS}found a list{LEAST}"),
+    "a word": (Topology, "us\n", 1, f"{NO_KEYS}found 'us'{LEAST}"),
+    "empty": (Topology, "", 1, f"{NO_KEYS}found nothing{LEAST}"),
 }
 
 
@@ -206,8 +233,10 @@ def test_wrong_file(case: str, tmp_path: Path) -> None:
 def test_unreadable_files_are_refused(tmp_path: Path) -> None:
     binary = tmp_path / "b.yaml"
     binary.write_bytes(b"\xff\xfe\x00")
-    for path in (binary, tmp_path / "absent.yaml", tmp_path):
-        with pytest.raises(FileRefused, match=":1: can't be read: "):
+    with pytest.raises(FileRefused, match=r"b\.yaml:1: expected UTF-8 text, found the byte 0xff, which is none; save"):
+        files.load(binary, Topology)
+    for path in (tmp_path / "absent.yaml", tmp_path):
+        with pytest.raises(FileRefused, match=r":1: expected a file that can be read, found: .*; give a file"):
             files.load(path, Topology)
 
 
@@ -260,10 +289,10 @@ SETTINGS: dict[str, tuple[dict[str, Any], str]] = {
         {"regoin": 1},
         "fault slow: unknown setting 'regoin' (did you mean 'region'?); known: add_ms, region.",
     ),
-    "missing": ({}, "fault slow: region: Field required."),
+    "missing": ({}, "fault slow: expected the setting 'region', found none; add `region: …`."),
     "wrong": (
         {"region": "sg", "add_ms": [1, "x"]},
-        "fault slow: add_ms.1: Input should be a valid number, unable to parse string as a number, found 'x'.",
+        f"fault slow: add_ms.1: expected a number, found 'x'{DIGITS}",
     ),
 }
 
@@ -276,10 +305,38 @@ def test_wrong_settings(case: str) -> None:
     assert str(refusal.value) == words
 
 
+@dataclass(frozen=True)
+class Spread:
+    add_ms: float | tuple[float, float]
+
+
+@pytest.mark.parametrize(
+    ("value", "sentence"),
+    [
+        ("50", f"expected a number or a list, found '50'{DIGITS}"),
+        (True, "expected a number or a list, found true."),
+        ({"a": 1}, "expected a number or a list, found a mapping."),
+    ],
+)
+def test_settings_are_what_they_say_not_what_can_be_made_of_them(value: object, sentence: str) -> None:
+    with pytest.raises(FileRefused) as refusal:
+        files.validated(Spread, {"add_ms": value}, "fault slow")
+    assert str(refusal.value) == f"fault slow: add_ms: {sentence}"
+
+
+def test_what_is_refused_later_is_placed(tmp_path: Path) -> None:
+    path = tmp_path / "f.yaml"
+    path.write_text(EXPERIMENT, encoding="utf-8")
+    with pytest.raises(UnknownName) as refusal, files.placed(path, "faults", 0):
+        raise UnknownName("unknown region 'sg'.")
+    assert str(refusal.value) == f"{path}:3: unknown region 'sg'."
+    with pytest.raises(UnknownName, match=r"^no$"), files.placed(None, "faults", 0):
+        raise UnknownName("no")
+
+
 @pytest.mark.parametrize("folder, model", [("topologies", Topology), ("experiments", Experiment)])
 def test_every_file_of_ours_loads(folder: str, model: type[BaseModel]) -> None:
     paths = sorted((Path(__file__).parent.parent / folder).glob("*.yaml"))
     assert paths
     for path in paths:
-        if files.read(path).keys() & model.model_fields.keys() & {"regions", "topology"}:
-            files.load(path, model)
+        files.load(path, BatchFile if batch_file.is_batch(path) else model)

@@ -95,6 +95,35 @@ HEADLINES: dict[str, tuple[Measurements, Verdict, str]] = {
         "sg cut off for 30 s (each of its links stall) (9 times); us and eu kept working; "
         "blast radius empty; verdict valid (expected).",
     ),
+    "one direction only, deaf": (
+        quiet(faults=fault(fault="deaf", links={link: CUT[link] for link in ("us->sg", "eu->sg")})),
+        FINE,
+        "sg deafened (nothing reaches it) for 30 s (every link one way stall); us and eu kept working; "
+        "blast radius empty; verdict valid (expected).",
+    ),
+    "one direction only, mute": (
+        quiet(faults=fault(fault="mute", links={link: CUT[link] for link in ("sg->us", "sg->eu")})),
+        FINE,
+        "sg muted (nothing it sends arrives) for 30 s (every link one way stall); us and eu kept working; "
+        "blast radius empty; verdict valid (expected).",
+    ),
+    "pulses": (
+        quiet(faults=fault(fault="flap", links=CUT, pulses=[(12, 16), (20, 24), (28, 32)])),
+        FINE,
+        "sg cut off 3 times for 30 s (each of its links stall); us and eu kept working; blast radius empty; "
+        "verdict valid (expected).",
+    ),
+    "nodes": (
+        quiet(faults=fault(fault="restart", links={}, nodes=dict.fromkeys(("sg-1", "sg-2", "sg-3"), "gone"))),
+        FINE,
+        "sg taken down for 30 s (sg-1, sg-2 and sg-3); us and eu kept working; blast radius empty; "
+        "verdict valid (expected).",
+    ),
+    "many nodes": (
+        quiet(faults=fault(fault="pause", links={}, nodes={f"sg-{n}": "paused" for n in range(5)})),
+        FINE,
+        "sg frozen for 30 s (5 nodes); us and eu kept working; blast radius empty; verdict valid (expected).",
+    ),
     "no fault": (
         quiet(faults=[]),
         FINE,
@@ -214,7 +243,7 @@ COMMANDS = {
     "options and paths with spaces": (
         "jetstream-stretched@2.10.26+sync=always",
         "./my files/a$b.yaml",
-        "make experiment EXPERIMENT='./my files/a$$b.yaml' BACKENDS=jetstream-stretched@2.10.26+sync=always "
+        "make experiment EXPERIMENT='./my files/a$b.yaml' BACKENDS=jetstream-stretched@2.10.26+sync=always "
         "LEADERS_IN=home SEED=1 RUNTIME=process",
     ),
 }
@@ -232,6 +261,7 @@ LIMITS = {
     "divergence unknown": (BASE, "Not measured: whether replicas agree."),
     "leaders": (BASE, "leaders_in=home"),
     "process runtime": (BASE, "processes on loopback"),
+    "ended nodes": (measured(faults=fault(links={}, nodes={"sg-1": "gone"})), "page cache held"),
     "unseen fault": (measured(faults=fault(seen=False)), "No witness saw the fault latency sg"),
 }
 

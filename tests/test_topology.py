@@ -72,12 +72,12 @@ def test_region_name(name: str) -> None:
 
 
 PAIRS = {
-    "missing": ({"us-eu": 1}, "the pair 'us-sg' is missing"),
-    "stranger": ({"us-xx": 1}, "'us-xx' is not a pair of the regions us, eu, sg; write it like 'us-eu'"),
-    "itself": ({"us-us": 1}, "'us-us' is not a pair"),
-    "three ends": ({"us-eu-sg": 1}, "'us-eu-sg' is not a pair"),
-    "one end": ({"us": 1}, "'us' is not a pair"),
-    "twice": ({"us-eu": 1, "eu-us": 1}, "the pair 'eu-us' is named twice"),
+    "missing": ({"us-eu": 1}, "found none for us and sg; add `us-sg: …`"),
+    "stranger": ({"us-xx": 1}, "expected a pair of the regions us, eu, sg, found 'us-xx'; write it like 'us-eu'"),
+    "itself": ({"us-us": 1}, "found 'us-us'; write"),
+    "three ends": ({"us-eu-sg": 1}, "found 'us-eu-sg'; write"),
+    "one end": ({"us": 1}, "found 'us'; write"),
+    "twice": ({"us-eu": 1, "eu-us": 1}, "each pair once, found 'eu-us' again"),
 }
 
 

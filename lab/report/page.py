@@ -114,6 +114,6 @@ def _why(judged: Verdict | None) -> str:
 
 
 def _again(run: Run) -> str:
-    place = "/".join(run.path.parts[-4:])  # reports get shared: nothing of the machine's own folders
+    place = run.place
     where = f"<span class='faint'>{escape(place)}</span>"
     return f"<p><b>Again:</b> <code>{escape(command(run))}</code> {where}</p>"

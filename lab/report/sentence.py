@@ -13,6 +13,7 @@ from lab.report.words import CUT_WORDS, listed, percent, seconds, spread
 from lab.results import Run
 
 NODES_NAMED = 3
+NODES_WORDS = {"gone": "taken down", "paused": "frozen"}
 TOTAL_DEPTH = 0.9  # an outage as deep as this left nothing worth the name: "could not"
 
 
@@ -63,9 +64,7 @@ def _harm_words(fault: FaultBite, run: Run) -> tuple[str, str]:
     often = f" {len(fault.pulses)} times" if len(fault.pulses) > 1 else ""
     if fault.nodes:
         who = listed(list(fault.nodes)) if len(fault.nodes) <= NODES_NAMED else f"{len(fault.nodes)} nodes"
-        return {"gone": "ended", "paused": "frozen"}.get(
-            fault.nodes[next(iter(fault.nodes))], "harmed"
-        ) + often, f" ({who})"
+        return NODES_WORDS.get(next(iter(fault.nodes.values())), "harmed") + often, f" ({who})"
     if cuts:
         return _one_way(fault) + often, f" ({which} {' and '.join(cuts)})"
     if added:
@@ -77,12 +76,17 @@ def _harm_words(fault: FaultBite, run: Run) -> tuple[str, str]:
 
 def _one_way(fault: FaultBite) -> str:
     """In which direction a cut was."""
-    ends = [link.split("->") for link in fault.links]
-    if all(source in fault.targets and target not in fault.targets for source, target in ends):
-        return "muted (nothing it sends arrives)"
-    if all(target in fault.targets and source not in fault.targets for source, target in ends):
-        return "deafened (nothing reaches it)"
-    return "cut off"
+    return {"to": "deafened (nothing reaches it)", "from": "muted (nothing it sends arrives)"}.get(
+        _direction(fault), "cut off"
+    )
+
+
+def _direction(fault: FaultBite) -> str:
+    """`to` or `from` where every harmed link ends, or begins, in a region the fault names; else ""."""
+    sources, targets = ([link.split("->")[end] in fault.targets for link in fault.links] for end in (0, 1))
+    if all(targets) and not any(sources):
+        return "to"
+    return "from" if all(sources) and not any(targets) else ""
 
 
 def _between(low_ms: float, high_ms: float) -> str:
@@ -100,7 +104,7 @@ def _which_links(fault: FaultBite, run: Run) -> str:
     own = {str(link) for region in fault.targets for link in topology.links_of(region)} if topology else set()
     if len(fault.targets) == 1 and set(fault.links) == own:
         return "each of its links"
-    if len(fault.targets) == 1 and 1 < len(fault.links) == len(own) // 2:
+    if _direction(fault) and 1 < len(fault.links) == len(own) // 2:
         return "every link one way"
     shown = list(fault.links)[:3]
     return ", ".join(link.replace("->", "→") for link in shown) + (" …" if len(fault.links) > 3 else "")
