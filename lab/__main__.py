@@ -6,25 +6,28 @@ ours, 2 only for usage.
 
 from __future__ import annotations
 
-import errno
 import json
 import signal
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
-from lab.errors import EXIT_REFUSED, EXIT_UNKNOWN, DoesNotFit, LabError
+from lab.errors import EXIT_UNKNOWN, DoesNotFit, LabError, told
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
-console = Console(highlight=False)
-errors = Console(stderr=True, highlight=False)
+console = Console(highlight=False, emoji=False)  # line 100 of a file, `:100:`, is no emoji
+errors = Console(stderr=True, highlight=False, emoji=False)
 
 Arms = Annotated[
     list[str] | None, typer.Option("--arm", help="backend[@version|@path][+option=value…]; several: repeat")
+]
+RunPath = Annotated[Path, typer.Argument(help="a run's directory", readable=False)]  # whether it is, we say
+Junit = Annotated[Path | None, typer.Option("--junit", metavar="FILE", help="also write verdicts as JUnit XML")]
+Summary = Annotated[
+    Path | None, typer.Option("--summary", metavar="FILE", help="also append a Markdown table, as for GitHub")
 ]
 
 
@@ -38,13 +41,17 @@ def run_(
     leaders_in: Annotated[
         str, typer.Option(help="home, faulted, elsewhere, any; several: comma; empty: as the file says")
     ] = "",
+    topology: Annotated[str, typer.Option(help="put the question to this one; empty: as the file says")] = "",
     plan_only: Annotated[bool, typer.Option("--plan", help="say what would be done, and stop")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="progress as JSON lines")] = False,
+    junit: Junit = None,
+    summary: Summary = None,
 ) -> None:
     """Run an experiment on each arm; ends with the reports' paths."""
-    from lab import batch, report
-    from lab.results import Run
-    from lab.screen import Screen
+    from lab import batch
+    from lab.ci_files import CiFiles
+    from lab.ledger import Forgetful
+    from lab.many import Many
 
     planned = batch.plans(
         experiment,
@@ -52,53 +59,72 @@ def run_(
         runtime=runtime,
         seeds=list(batch.seeds(seed, repeats)),
         leaders_in=leaders_in.split(",") if leaders_in else [""],
+        topology=topology,
     )
-    outcomes: list[batch.Outcome] = []
-    for this in planned:
-        if not as_json:
-            console.print("\n".join(this.sentences()))
-        if plan_only:
-            if as_json:
-                print(json.dumps(this.as_json(), sort_keys=True))
-            continue
-        with Screen(console, this.expected_s, as_json=as_json) as screen:
-            outcome = batch.execute(this, screen.update, screen.say)
-        outcomes.append(outcome)
-        if not as_json:
-            run = Run(Path(outcome.path))
-            console.print()
-            console.print(report.text(run, console.width))
-            for name in ("notebook.ipynb", "report.html"):
-                if (run.path / name).exists():
-                    console.print(f"{name.split('.')[0]}: {batch.as_seen_from_here(run.path / name)}", soft_wrap=True)
-            console.print()
+    written = CiFiles(junit, summary, f"Isolation Lab: {experiment}")
+    written.check()
+    many = Many(planned, console, errors, as_json=as_json)
     if plan_only:
+        many.say()
         return
-    code = batch.exit_code([outcome.exit_code for outcome in outcomes])
-    batch.save(outcomes, code)
-    if as_json:
-        print(json.dumps({"what": "outcomes", "exit_code": code, "runs": [vars(one) for one in outcomes]}))
-    elif len(outcomes) > 1:
-        console.print(_outcomes(outcomes))
-    raise typer.Exit(code)
+    batch.make_ready(planned, _aside)
+    raise typer.Exit(many.make(Forgetful(), written, table=len(planned) > 1))
+
+
+@app.command("batch")
+def batch_(
+    file: Annotated[str, typer.Argument(help="a name in experiments/, or a path to a batch file")],
+    arm: Arms = None,
+    runtime: Annotated[str, typer.Option(help="auto, process")] = "auto",
+    seed: Annotated[int | None, typer.Option(help="of every first run; left out: made from the UTC date")] = None,
+    again: Annotated[bool, typer.Option("--again", help="begin anew, whatever was finished before")] = False,
+    plan_only: Annotated[bool, typer.Option("--plan", help="say what would be done, and stop")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="progress as JSON lines")] = False,
+    junit: Junit = None,
+    summary: Summary = None,
+) -> None:
+    """Run every experiment of a batch file, one after another; killed, it goes on where it stopped."""
+    from lab import series
+    from lab.ci_files import CiFiles
+    from lab.many import Many
+
+    asked = series.asked(file, arms=arm or [], runtime=runtime, seed=seed, again=again)
+    written = CiFiles(junit, summary, f"Isolation Lab: {asked.name}, seed {asked.seed}")
+    written.check()
+    many = Many(asked.planned, console, errors, as_json=as_json)
+    if plan_only:
+        many.say()
+        return
+    asked.make_ready(_aside, again=again)
+    with series.opened(asked, again=again) as ledger:
+        _aside(asked.standing(ledger))
+        try:
+            raise typer.Exit(many.make(ledger, written, asked.keep_table, table=True))
+        finally:
+            if asked.left(ledger):
+                _aside(f"{asked.standing(ledger)} The same command goes on from there.")
 
 
 @app.command()
-def report(path: Annotated[Path, typer.Argument(help="a run's directory")]) -> None:
+def report(path: RunPath) -> None:
     """Draw the notebook and page of a finished run again."""
     from lab import api, batch
 
-    batch.rendered(api.load(path))
+    run = api.load(path)
+    run.check()
+    batch.rendered(run)
     console.print(batch.as_seen_from_here(path / "report.html"), soft_wrap=True)
 
 
 @app.command()
-def judge(path: Annotated[Path, typer.Argument(help="a run's directory")]) -> None:
+def judge(path: RunPath) -> None:
     """Judge an old run with today's definitions."""
     from lab import judge as judging
     from lab import reaper
     from lab import report as reports
+    from lab.results import Run
 
+    Run.at(path).check_writable()
     if reaper.running(path):
         raise DoesNotFit(f"the run in {path} is still under way; it is judged at its end.")
 
@@ -117,43 +143,110 @@ def judge(path: Annotated[Path, typer.Argument(help="a run's directory")]) -> No
 
 @app.command()
 def index(
-    folder: Annotated[Path | None, typer.Argument(help="where to look for runs; results/ if left out")] = None,
+    folder: Annotated[
+        Path | None, typer.Argument(help="where to look for runs; results/ if left out", readable=False)
+    ] = None,
     save: Annotated[Path | None, typer.Option(help="also write the table to this JSON file")] = None,
+    as_markdown: Annotated[
+        bool, typer.Option("--markdown", help="as Markdown, with region × operation where seeds were repeated")
+    ] = False,
 ) -> None:
     """All runs as one table, seeds of one experiment together."""
     from lab import index as indexing
-    from lab import plan
+    from lab import plan, reference
     from lab.results import write_json
 
-    found = indexing.runs(folder or plan.home() / "results")
+    runs = indexing.runs(folder) if folder else reference.made_here(indexing.runs(plan.home() / "results"))
+    found, left_out = indexing.readable(runs)
+    for sentence in left_out:
+        _aside(sentence)
     rows = indexing.table(found)
-    table = Table(*indexing.HEAD, box=None, pad_edge=False)
-    for row in rows:
-        table.add_row(*row)
-    console.print(table)
+    if as_markdown:
+        print(indexing.markdown(found))
+    elif rows:
+        console.print(indexing.text(rows, console.width))
+    else:
+        _aside("no judged run is there yet; `lab run` makes one.")
     if save:
         write_json(save, indexing.as_data(rows, indexing.about(found)))
 
 
 @app.command("list")
 def list_() -> None:
-    """What there is: experiments, topologies, backends, faults."""
-    from lab import plan
+    """What there is: experiments, topologies, backends, faults; and how long experiments take."""
+    from lab import show
 
-    table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
-    for row in plan.inventory():
-        table.add_row(*row)
-    console.print(table)
+    show.listing(console.width).print_to(console)
+
+
+@app.command("show")
+def show_(
+    name: Annotated[str, typer.Argument(help="a name of `lab list`, kind/name, a measure, or a path to a YAML file")],
+) -> None:
+    """Tell what a thing means: an experiment with its line of time, a fault with its settings, …"""
+    from lab import show
+
+    for number, thing in enumerate(show.meant(name)):
+        if number:
+            console.print()
+        show.page_of(thing, console.width).print_to(console)
 
 
 @app.command()
 def schema(
-    name: Annotated[str, typer.Argument(help="topology, experiment, measurements or verdict")],
+    name: Annotated[str, typer.Argument(help="topology, experiment, batch, measurements, verdict or repeats")],
 ) -> None:
     """Print the JSON Schema of a file users write or read."""
     from lab.schemas import schema_of
 
     print(json.dumps(schema_of(name), indent=1, sort_keys=True))
+
+
+@app.command()
+def demo() -> None:
+    """Draw a run that git keeps, as if it had just been made here; starts no server."""
+    from lab import batch, judge, reference, report
+
+    run = reference.copied()
+    console.print(f"Drawing a run made before, on {run.arm}: seconds, no server is started …", soft_wrap=True)
+    run = judge.judge(run.path)
+    batch.rendered(run)
+    console.print(report.text(run, console.width))
+    for name in ("notebook.ipynb", "report.html"):
+        console.print(f"{name.split('.')[0]}: {batch.as_seen_from_here(run.path / name)}", soft_wrap=True)
+
+
+@app.command()
+def keep(
+    path: Annotated[Path, typer.Argument(help="a finished run's directory")],
+    name: Annotated[str, typer.Argument(help="what `lab demo` shows is named demo")] = "demo",
+) -> None:
+    """Make a run a reference that git keeps: without logs, configuration, renderings and private facts."""
+    from lab import api, batch, reference
+
+    console.print(batch.as_seen_from_here(reference.keep(api.load(path), name)), soft_wrap=True)
+
+
+@app.command()
+def doctor(as_json: Annotated[bool, typer.Option("--json", help="a JSON line for each check")] = False) -> None:
+    """Tell within half a minute whether this machine can run the lab, and what mends what is missing."""
+    from dataclasses import asdict
+
+    from lab import doctor as doctors
+
+    found = []
+    for one in doctors.examine(lambda sentence: errors.print(sentence, soft_wrap=True, markup=False)):
+        found.append(one)
+        if as_json:
+            print(json.dumps({"what": "check", **asdict(one)}), flush=True)
+        else:
+            doctors.tell(console, one)
+    code = doctors.exit_code(found)
+    if as_json:
+        print(json.dumps({"what": "doctor", "exit_code": code}), flush=True)
+    else:
+        console.print(doctors.conclusion(code), soft_wrap=True)
+    raise typer.Exit(code)
 
 
 @app.command()
@@ -164,14 +257,9 @@ def clean() -> None:
     console.print(f"{reaper.clean()} leftover processes ended.")
 
 
-def _outcomes(outcomes: list[Any]) -> Table:
-    table = Table(box=None, pad_edge=False)
-    for name in ("experiment", "arm", "seed", "leaders in", "verdict", "expected"):
-        table.add_column(name)
-    for one in outcomes:
-        expected = "as expected" if one.as_expected else "no"
-        table.add_row(one.experiment, one.arm, str(one.seed), one.leaders_in, one.verdict, expected)
-    return table
+def _aside(sentence: str) -> None:
+    """A sentence that is no result, so not on stdout."""
+    errors.print(sentence, soft_wrap=True, markup=False)
 
 
 class _Interrupted(BaseException):
@@ -187,13 +275,10 @@ def main() -> None:
         signal.signal(name, _interrupt)
     try:
         app()
-    except LabError as error:
-        errors.print(str(error), style="bold red", soft_wrap=True, markup=False)
-        sys.exit(error.exit_code)
-    except OSError as error:
-        where = f" ({error.filename})" if error.filename else ""
-        errors.print(f"the system refuses: {error.strerror}{where}.", style="bold red", soft_wrap=True, markup=False)
-        sys.exit(EXIT_UNKNOWN if error.errno == errno.ENOSPC else EXIT_REFUSED)
+    except (LabError, OSError) as error:
+        sentence, code = told(error)
+        errors.print(sentence, style="bold red", soft_wrap=True, markup=False)
+        sys.exit(code)
     except _Interrupted:
         from lab import reaper
 

@@ -25,11 +25,13 @@ def run(
     runtime: str = "auto",
     seed: int = 1,
     leaders_in: str = "",
+    topology: str = "",
     run_directory: str = "",
     run_path: str = "",
 ) -> Run:
     """Run an experiment on an arm, or, with `run_path`, load a run made before.
 
+    topology: put the question to this one instead of the experiment's own; leaders_in likewise.
     The run happens in a process of its own and heals when this one dies. run_directory: where to
     write it; empty: a new directory below results/. Raises Refused before anything starts,
     a run_directory that holds a finished run is shown as it is.
@@ -42,7 +44,7 @@ def run(
         return load(run_directory)
     if run_directory and Path(run_directory, "plan.json").exists():
         return Run(launch.drive(Path(run_directory).resolve(), _quietly).path)
-    planned = plan.make(experiment, arm=arm, runtime=runtime, seed=seed, leaders_in=leaders_in)
+    planned = plan.make(experiment, arm=arm, runtime=runtime, seed=seed, leaders_in=leaders_in, topology=topology)
     directory = launch.prepare(planned, run_directory, _say)
     return Run(launch.drive(directory, _quietly).path)
 

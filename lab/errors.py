@@ -19,6 +19,7 @@ Owns the tree; knows nothing else of the lab.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -94,3 +95,12 @@ def unknown_name(what: str, name: str, known: Iterable[str]) -> str:
     near = get_close_matches(name, names, n=1)
     guess = f" (did you mean {near[0]!r}?)" if near else ""
     return f"unknown {what} {name!r}{guess}; known: {', '.join(names) or 'none'}."
+
+
+def told(error: LabError | OSError) -> tuple[str, int]:
+    """(sentence, exit code) of what stopped a command, or one of its runs."""
+    if isinstance(error, LabError):
+        return str(error), error.exit_code
+    where = f" ({error.filename})" if error.filename else ""
+    code = EXIT_UNKNOWN if error.errno == errno.ENOSPC else EXIT_REFUSED
+    return f"the system refuses: {error.strerror}{where}.", code

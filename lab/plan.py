@@ -11,13 +11,13 @@ import json
 import os
 import traceback
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from lab import binaries, files
+from lab import batch_file, binaries, files
 from lab.backends import BACKENDS
 from lab.checkers import CHECKERS
 from lab.clock import seeded
@@ -26,7 +26,19 @@ from lab.experiment import Arm, Experiment, FaultPlan, LeadersIn, WorkloadPlan
 from lab.faults import FAULTS
 from lab.measures import MEASURES
 from lab.network import NETWORKS
-from lab.protocols import Backend, Fault, FaultContext, Impairment, Network, RunFiles, Runtime, Workload
+from lab.protocols import (
+    Backend,
+    Fault,
+    FaultContext,
+    HarmsNodes,
+    Impairment,
+    Network,
+    PlacesLeaders,
+    Pulses,
+    RunFiles,
+    Runtime,
+    Workload,
+)
 from lab.results import Run, write_json
 from lab.runtimes import RUNTIMES
 from lab.runtimes.ports import BLOCK
@@ -48,8 +60,9 @@ class PlannedFault:
     fault: Fault
     settings: Mapping[str, Any]
     impairments: Mapping[Link, Impairment]
+    nodes: Mapping[str, str]
     at_s: float
-    for_s: float | None
+    pulses: Sequence[tuple[float, float]]
 
     @property
     def label(self) -> str:
@@ -69,6 +82,13 @@ class Plan:
     backend: Backend
     workload: Workload
     faults: tuple[PlannedFault, ...]
+    instead: str = ""
+    """The topology asked for instead of the experiment's own; then the experiment's name says so."""
+
+    @property
+    def asked(self) -> str:
+        """The experiment as it is asked for by name."""
+        return self.experiment.name.removesuffix(_suffix(self.topology)) if self.instead else self.experiment.name
 
     @property
     def faulted(self) -> tuple[str, ...]:
@@ -100,6 +120,8 @@ class Plan:
         regions = list(self.topology.regions)
         return {
             "experiment": self.experiment.name,
+            "asked": self.asked,
+            "topology_instead": self.instead,
             "question": self.experiment.question,
             "arm": self.arm.text,
             "programs": dict(self.backend.programs()),
@@ -115,8 +137,9 @@ class Plan:
                     "settings": dict(fault.settings),
                     "targets": list(fault.fault.targets),
                     "at_s": fault.at_s,
-                    "for_s": fault.for_s,
+                    "pulses_s": [list(pulse) for pulse in fault.pulses],
                     "links": {str(link): harm.as_event() for link, harm in fault.impairments.items()},
+                    "nodes": dict(fault.nodes),
                 }
                 for fault in self.faults
             ],
@@ -155,7 +178,12 @@ class Plan:
         """The plan of a run directory."""
         run = Run.at(directory)
         return _assemble(
-            run.experiment, run.topology, Arm.parse(run.arm), str(run.plan["runtime"]), int(run.plan["seed"])
+            run.experiment,
+            run.topology,
+            Arm.parse(run.arm),
+            str(run.plan["runtime"]),
+            run.seed,
+            str(run.plan.get("topology_instead", "")),
         )
 
 
@@ -166,18 +194,26 @@ def make(
     runtime: str = "auto",
     seed: int = 1,
     leaders_in: str = "",
+    topology: str = "",
 ) -> Plan:
-    """Resolve everything and refuse what can't be. Raises Refused; starts nothing."""
+    """Resolve everything and refuse what can't be. Raises Refused; starts nothing.
+
+    topology: put the question to this one instead of the experiment's own.
+    """
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
         raise Refused(f"seed must be a whole number from 0 on, found {seed!r}.")
-    found = files.load(files.find("experiment", str(experiment), home() / "experiments"), Experiment)
+    file = _experiment_file(str(experiment))
+    found = files.load(file, Experiment)
     if leaders_in:
         if leaders_in not in LEADERS_IN:
             raise UnknownName.of("leaders_in", leaders_in, LEADERS_IN)
         placed: LeadersIn = leaders_in  # type: ignore[assignment]
         found = found.model_copy(update={"leaders_in": placed})
-    topology = files.load(files.find("topology", found.topology, home() / "topologies"), Topology)
-    return _assemble(found, topology, Arm.parse(arm), _runtime(runtime), seed)
+    where = files.load(files.find("topology", topology or found.topology, home() / "topologies"), Topology)
+    if topology in ("", found.topology):
+        return _assemble(found, where, Arm.parse(arm), _runtime(runtime), seed, file=file)
+    other = found.model_copy(update={"name": found.name + _suffix(where), "topology": topology})
+    return _assemble(other, where, Arm.parse(arm), _runtime(runtime), seed, topology, file)
 
 
 def home() -> Path:
@@ -228,8 +264,12 @@ def workload_factory(experiment: Experiment) -> str:
 def inventory() -> list[tuple[str, str, str]]:
     """(what, name, one sentence) of everything that can be named."""
     rows: list[tuple[str, str, str]] = []
-    for path in sorted((home() / "experiments").glob("*.yaml")):
-        rows.append(("experiment", path.stem, files.load(path, Experiment).question))
+    held = sorted((home() / "experiments").glob("*.yaml"), key=lambda path: (batch_file.is_batch(path), path))
+    for path in held:
+        if batch_file.is_batch(path):
+            rows.append(("batch", path.stem, batch_file.load(path).about))
+        else:
+            rows.append(("experiment", path.stem, files.load(path, Experiment).question))
     for path in sorted((home() / "topologies").glob("*.yaml")):
         rows.append(("topology", path.stem, files.load(path, Topology).about))
     for what, registry in (
@@ -245,37 +285,68 @@ def inventory() -> list[tuple[str, str, str]]:
     return rows
 
 
-def _assemble(experiment: Experiment, topology: Topology, arm: Arm, runtime: str, seed: int) -> Plan:
+def _experiment_file(name: str) -> Path:
+    path = files.find("experiment", name, home() / "experiments", lambda known: not batch_file.is_batch(known))
+    if batch_file.is_batch(path):
+        raise DoesNotFit(f"{path}:1: expected an experiment, found a batch of them; `lab batch {name}` runs it.")
+    return path
+
+
+def _suffix(topology: Topology) -> str:
+    return f"-on-{topology.name}"
+
+
+def _assemble(
+    experiment: Experiment,
+    topology: Topology,
+    arm: Arm,
+    runtime: str,
+    seed: int,
+    instead: str = "",
+    file: Path | None = None,
+) -> Plan:
+    """file: where the experiment was read, so that what is refused is told with its line."""
     if arm.backend not in BACKENDS:
         raise UnknownName.of("backend", arm.backend, (name for name in BACKENDS if name != "memory"))
     if (arm.backend == "memory") != (runtime == "memory"):
         raise DoesNotFit(f"backend {arm.backend!r} does not run on runtime {runtime!r}.")
     backend: Backend = _load(BACKENDS[arm.backend])(arm.version, dict(arm.options))
     kind = experiment.workload.kind
-    if kind not in WORKLOADS:
-        raise UnknownName.of("workload", kind, WORKLOADS)
-    workload: Workload = files.validated(_load(WORKLOADS[kind]), experiment.workload.settings, f"workload {kind}")
-    for name in experiment.hypothesis:
-        checker(name)
+    with files.placed(file, "workload"):
+        if kind not in WORKLOADS:
+            raise UnknownName.of("workload", kind, WORKLOADS)
+        workload: Workload = files.validated(_load(WORKLOADS[kind]), experiment.workload.settings, f"workload {kind}")
+    for index, name in enumerate(experiment.hypothesis):
+        with files.placed(file, "hypothesis", index):
+            checker(name)
     resolved = experiment.model_copy(
         update={"workload": WorkloadPlan(kind=kind, settings=json.loads(json.dumps(asdict(workload))))}  # type: ignore[call-overload]
     )
-    faults = tuple(
-        _fault(index, planned, topology, arm, runtime, seed) for index, planned in enumerate(experiment.faults)
-    )
+    faults = []
+    for index, planned in enumerate(experiment.faults):
+        context = FaultContext(topology, runtime, backend, seeded(seed, "fault", index))
+        lasting_s = planned.for_s if planned.for_s is not None else experiment.phases.fault_s - planned.at_s
+        with files.placed(file, "faults", index):
+            faults.append(_fault(planned, context, lasting_s))
     if runtime == "process":
         _check_ports(topology, backend)
-    plan = Plan(resolved, topology, arm, seed, runtime, backend, workload, faults)
+    plan = Plan(resolved, topology, arm, seed, runtime, backend, workload, tuple(faults), instead)
     _check_leaders(plan)
     return plan
 
 
-def _fault(index: int, planned: FaultPlan, topology: Topology, arm: Arm, runtime: str, seed: int) -> PlannedFault:
-    where = f"fault {planned.kind}"
-    fault: Fault = files.validated(_part("fault", planned.kind, FAULTS), planned.settings, where)
-    context = FaultContext(topology, runtime, arm.backend, seeded(seed, "fault", index))
+def _fault(planned: FaultPlan, context: FaultContext, lasting_s: float) -> PlannedFault:
+    fault: Fault = files.validated(_part("fault", planned.kind, FAULTS), planned.settings, f"fault {planned.kind}")
     fault.check(context)
-    return PlannedFault(planned.kind, fault, planned.settings, fault.impairments(context), planned.at_s, planned.for_s)
+    return PlannedFault(
+        kind=planned.kind,
+        fault=fault,
+        settings=planned.settings,
+        impairments=fault.impairments(context),
+        nodes=fault.harmed(context.topology) if isinstance(fault, HarmsNodes) else {},
+        at_s=planned.at_s,
+        pulses=fault.pulses(lasting_s) if isinstance(fault, Pulses) else [(0.0, lasting_s)],
+    )
 
 
 def _check_leaders(plan: Plan) -> None:
@@ -285,6 +356,14 @@ def _check_leaders(plan: Plan) -> None:
             f"leaders_in {asked!r} needs faults that name exactly one region, found "
             f"{', '.join(plan.faulted) or 'none'}; use home or any."
         )
+    if not isinstance(plan.backend, PlacesLeaders):
+        return
+    for bucket, regions in plan.leaders_wanted().items():
+        if bucket != "meta" and not plan.backend.holders(plan.topology, bucket) & set(regions):
+            raise DoesNotFit(
+                f"leaders_in {asked!r}: bucket {bucket} has no replica in {'/'.join(regions)} on topology "
+                f"{plan.topology.name}; use home or any."
+            )
 
 
 def _check_ports(topology: Topology, backend: Backend) -> None:

@@ -19,6 +19,7 @@ from pathlib import Path
 import psutil
 
 MARK = "ISOLATION_LAB_RUN"
+RUNNERS = {"lab.runner", "lab.smoke"}
 CLEAN_ROUNDS, ROUND_S, AT_MOST_S = 3, 0.2, 120.0
 
 
@@ -35,11 +36,11 @@ def start(directory: Path) -> subprocess.Popen[bytes]:
     )
 
 
-def marked(directory: Path | None = None) -> Iterator[tuple[psutil.Process, str]]:
+def marked(directory: Path | None = None, mark: str = MARK) -> Iterator[tuple[psutil.Process, str]]:
     """Living processes of one run, or of any run, with the run they belong to."""
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
-            run = process.environ().get(MARK, "")
+            run = process.environ().get(mark, "")
             if run and (directory is None or run == str(directory)) and process.status() != psutil.STATUS_ZOMBIE:
                 yield process, run
 
@@ -67,7 +68,7 @@ def running(directory: Path) -> bool:
 
 def _is_runner(process: psutil.Process) -> bool:
     with contextlib.suppress(psutil.Error):
-        return "lab.runner" in process.cmdline()
+        return not RUNNERS.isdisjoint(process.cmdline())
     return False
 
 

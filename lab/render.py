@@ -6,6 +6,7 @@ and can be ended at once. `python -m lab.render` reads one JSON object from stdi
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -15,10 +16,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lab import plan
+import psutil
+
+from lab import plan, reaper
 from lab.errors import LabError
 
 NOTEBOOK, PAGE = "notebook.ipynb", "report.html"
+MARK = "ISOLATION_LAB_RENDER"
 
 
 def start(directory: Path, parameters: Mapping[str, Any]) -> subprocess.Popen[str]:
@@ -34,12 +38,22 @@ def start(directory: Path, parameters: Mapping[str, Any]) -> subprocess.Popen[st
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        env={**os.environ, MARK: str(directory.resolve()), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
     )
     assert child.stdin is not None
     child.stdin.write(json.dumps(job))
     child.stdin.close()
     return child
+
+
+def running(directory: Path) -> bool:
+    """Whether a notebook is still at work in `directory`: one that is about to begin the run, watches
+    it or draws it, perhaps for a process that is gone."""
+    for process, _ in reaper.marked(directory.resolve(), MARK):  # servers inherit the mark, too
+        with contextlib.suppress(psutil.Error):
+            if "lab.render" in process.cmdline():
+                return True
+    return False
 
 
 def main() -> int:

@@ -63,7 +63,7 @@ class Screen:
 
     def say(self, sentence: str) -> None:
         """A sentence above the living panel, which would wipe it off stderr; elsewhere to stderr."""
-        console = self._console if self._living else Console(stderr=True)
+        console = self._console if self._living else Console(stderr=True, emoji=False)
         console.print(sentence, soft_wrap=not self._living, markup=False, highlight=False)
 
     def _phase(self, phase: str) -> None:

@@ -57,6 +57,50 @@ def test_a_plan_survives_its_own_files(at_home: Path) -> None:
     assert plan.Plan.load(at_home).as_json() == made.as_json()
 
 
+FOUR = """\
+regions: {us: {nodes: 1}, eu: {nodes: 1}, sg: {nodes: 1}, sa: {nodes: 1}}
+rtt_ms: {us-eu: 80, us-sg: 200, us-sa: 100, eu-sg: 160, eu-sa: 190, sg-sa: 300}
+"""
+
+
+def test_the_question_can_be_put_to_another_topology(at_home: Path) -> None:
+    (at_home / "topologies" / "four.yaml").write_text(FOUR)
+    other, own = make(topology="four"), make(topology="three")
+    assert list(other.topology.regions) == ["us", "eu", "sg", "sa"]
+    assert (other.experiment.name, other.asked, other.instead) == ("gray-on-four", "gray", "four")
+    assert (own.experiment.name, own.asked, own.instead) == ("gray", "gray", "")
+    assert own.as_json() == make().as_json()
+    other.save(at_home)
+    assert plan.Plan.load(at_home).as_json() == other.as_json()
+
+
+def test_a_topology_without_the_faults_region_is_refused(at_home: Path) -> None:
+    (at_home / "topologies" / "two.yaml").write_text("regions: {us: {nodes: 1}, eu: {nodes: 1}}\nrtt_ms: {us-eu: 80}\n")
+    with pytest.raises(Refused, match=r"unknown region 'sg'; known: eu, us\."):
+        make(topology="two")
+    with pytest.raises(Refused, match="unknown topology 'tow'"):
+        make(topology="tow")
+
+
+def test_leaders_can_only_be_where_replicas_are(at_home: Path) -> None:
+    (at_home / "topologies" / "four.yaml").write_text(FOUR)
+    with pytest.raises(
+        DoesNotFit, match=r"'faulted': bucket us has no replica in sg on topology four; use home or any"
+    ):
+        make(topology="four", leaders_in="faulted")
+    make(topology="four", leaders_in="home")
+
+
+def test_pulses_and_nodes_are_planned(at_home: Path) -> None:
+    (at_home / "experiments" / "gray.yaml").write_text(
+        "topology: three\nphases: {fault_s: 30}\nfaults:\n  - flap: {region: sg}\n    at_s: 10\n"
+        "  - restart: {nodes: [sg-1]}\n    for_s: 5\n"
+    )
+    flap, restart = make().faults
+    assert flap.pulses == [(0, 4), (8, 12), (16, 20)] and not flap.nodes
+    assert restart.pulses == [(0, 5)] and restart.nodes == {"sg-1": "gone"}
+
+
 @pytest.mark.parametrize("seed", [0, 1, 2**63 - 1])
 def test_seeds_that_are(seed: int) -> None:
     assert make(seed=seed).seed == seed
