@@ -55,10 +55,10 @@ def run_(
 
     planned = batch.plans(
         experiment,
-        arm or ["jetstream-stretched"],
+        list(dict.fromkeys(arm or ["jetstream-stretched"])),
         runtime=runtime,
         seeds=list(batch.seeds(seed, repeats)),
-        leaders_in=leaders_in.split(",") if leaders_in else [""],
+        leaders_in=list(dict.fromkeys(filter(None, leaders_in.split(",")))) or [""],
         topology=topology,
     )
     written = CiFiles(junit, summary, f"Isolation Lab: {experiment}")

@@ -53,7 +53,7 @@ class CiFiles:
 
     def _write_junit(self) -> None:
         if self._junit:
-            write_text(self._junit, junit.xml(self._outcomes))
+            write_text(self._junit, junit.xml(self._outcomes, self._left))
 
 
 def summary(title: str, ended: Sequence[Outcome], left: int) -> str:

@@ -24,7 +24,7 @@ from pydantic_core import CoreSchema
 
 from lab.errors import Refused
 from lab.mistakes import Below
-from lab.verdict import VerdictWord
+from lab.verdict import ExpectedWord
 
 LeadersIn = Literal["home", "faulted", "elsewhere", "any"]
 Seconds = Annotated[float, Field(ge=0, le=86_400, strict=True)]
@@ -97,7 +97,7 @@ class FaultPlan(_Named):
     """
 
     at_s: Seconds = 0
-    for_s: Seconds | None = None
+    for_s: Annotated[float, Field(gt=0, le=86_400, strict=True)] | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -114,7 +114,7 @@ class WorkloadPlan(_Named):
         return cls._split(data, (), "workload")
 
 
-Expected = VerdictWord | dict[LeadersIn, VerdictWord]
+Expected = ExpectedWord | dict[LeadersIn, ExpectedWord]
 
 
 class Experiment(_Model):
@@ -137,7 +137,7 @@ class Experiment(_Model):
     )
     expect: dict[str, dict[str, Expected]] = Field(
         default_factory=dict,
-        description="Per arm (or backend) and checker, what is known to come out; else `valid`.",
+        description="Per arm (or backend) and checker what is known to come out, `either` too; else `valid`.",
     )
 
     @field_validator("faults")
@@ -163,7 +163,7 @@ class Experiment(_Model):
         except Refused as refused:
             raise ValueError(str(refused).rstrip(".")) from None
 
-    def expected(self, arm: Arm, checker: str) -> VerdictWord:
+    def expected(self, arm: Arm, checker: str) -> ExpectedWord:
         """What the file says of this arm and checker; `valid` where it says nothing."""
         per_checker = self.expect.get(arm.text, self.expect.get(arm.backend, {}))
         word = per_checker.get(checker, "valid")

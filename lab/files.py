@@ -167,8 +167,8 @@ def _held(data: Any, loc: tuple[int | str, ...]) -> list[str]:
     """The steps of `loc` that plain data really holds; others are the model's own."""
     held = []
     for step in loc:
-        inside = step in data if isinstance(data, Mapping) else isinstance(data, list) and isinstance(step, int)
-        if inside:
+        known: Any = data if isinstance(data, Mapping) else range(len(data)) if isinstance(data, list) else ()
+        if step in known:
             held.append(str(step))
             data = data[step]
     return held

@@ -1,7 +1,8 @@
 """Runs as JUnit XML, as Jenkins, GitLab and GitHub's reporters read it.
 
 One suite per experiment, one case per run and checker. `unknown` is an error, what was not
-expected a failure, what was expected a pass, an expected `invalid` too.
+expected a failure, what was expected a pass, an expected `invalid` too. A run without evidence has
+shown nothing, so all its cases are errors; runs that were not made are one more.
 """
 
 from __future__ import annotations
@@ -28,13 +29,19 @@ COUNTED = {
 }
 
 
-def xml(outcomes: Sequence[Outcome]) -> str:
-    """The whole document."""
+def xml(outcomes: Sequence[Outcome], left: int = 0) -> str:
+    """The whole document. left: how many runs were planned beside these, and not made."""
     root = Element("testsuites", name="isolation-lab")
     for experiment, group in groupby(sorted(outcomes, key=_experiment), key=_experiment):
         suite = SubElement(root, "testsuite", name=_clean(experiment))
         for outcome in group:
             _cases(suite, outcome)
+        _count(suite, "")
+    if left:
+        suite = SubElement(root, "testsuite", name="not made")
+        said = f"{left} planned run{'s' if left > 1 else ''} not made: the command ended, or was ended, before"
+        case = SubElement(suite, "testcase", name="every planned run", classname="isolation-lab", time="0.000")
+        SubElement(case, "error", type="unknown", message=said).text = said
         _count(suite, "")
     _count(root, "testsuite/")
     ElementTree.indent(root)
@@ -51,7 +58,10 @@ def _cases(suite: Element, outcome: Outcome) -> None:
     if not found:
         said = Finding(verdict="unknown", why=outcome.why)
         _case(suite, outcome, "run", said, took_s)
+    evidence = found.get("evidence")
     for number, (checker, finding) in enumerate(found.items()):
+        if evidence and evidence.verdict == "unknown":
+            finding = finding.model_copy(update={"verdict": "unknown", "why": evidence.why})
         _case(suite, outcome, checker, finding, 0.0 if number else took_s)
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from lab import judge, plan
-from lab.errors import LabError, RunBroken
+from lab.errors import RunBroken
 from lab.plan import Plan
 from lab.reaper import MARK, running
 from lab.results import Run, new_directory
@@ -85,7 +85,7 @@ def finished(directory: Path) -> Run:
     last = log.read_text(errors="replace").strip().splitlines()[-1:] if log.exists() else []
     try:
         return judge.judge(directory)
-    except (LabError, OSError) as error:
+    except Exception as error:  # one run that can't be judged, for a bug of ours too, stops no other
         raise RunBroken(f"the run died: {'; '.join(last) or error} What was recorded is in {directory}.") from error
 
 

@@ -170,7 +170,8 @@ def unfinished_seed(root: Path, name: str, request: str, now: datetime) -> int |
 
 
 def identity(this: Plan) -> str:
-    """A digest of everything that fixes a run; how its question is worded does not."""
+    """A digest of all that a plan says fixes a run; how its question is worded does not, and what a
+    user's own `.py` files and server binaries hold it can't know: after a change there say `--again`."""
     fixed = {
         "experiment": this.experiment.model_dump(mode="json", exclude={"question", "source"}),
         "topology": this.topology.model_dump(mode="json", exclude={"about"}),

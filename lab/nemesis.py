@@ -22,7 +22,7 @@ class Nemesis:
         self.in_force: list[str] = []
 
     async def run(self, faults: Sequence[PlannedFault], begin_ns: int, end_ns: int) -> None:
-        """All faults, each at its own time; none outlives `end_ns`."""
+        """All faults, each at its own time; every heal begins by `end_ns`, or as soon as its fault is in force."""
         async with asyncio.TaskGroup() as group:
             for index, fault in enumerate(faults):
                 group.create_task(self._one(index, fault, begin_ns, end_ns))

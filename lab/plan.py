@@ -6,18 +6,17 @@ experiment, arm, runtime and seed give equal bytes.
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
-import traceback
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib import import_module
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from lab import batch_file, binaries, files
+from lab import batch_file, binaries, files, parts
 from lab.backends import BACKENDS
 from lab.checkers import CHECKERS
 from lab.clock import seeded
@@ -45,6 +44,7 @@ from lab.runtimes.ports import BLOCK
 from lab.topology import Link, Topology
 from lab.workloads import WORKLOADS
 
+EVIDENCE = "evidence"
 LEADERS_IN = ("home", "faulted", "elsewhere", "any")
 TOXIPROXY = "toxiproxy-server"
 SPARE_PORTS = 50  # some of a block may be taken by others
@@ -63,6 +63,10 @@ class PlannedFault:
     nodes: Mapping[str, str]
     at_s: float
     pulses: Sequence[tuple[float, float]]
+
+    @property
+    def end_s(self) -> float:
+        return self.at_s + self.pulses[-1][1]
 
     @property
     def label(self) -> str:
@@ -107,7 +111,7 @@ class Plan:
         buckets = self.workload.buckets(regions)
         match self.experiment.leaders_in:
             case "home":
-                return {bucket: [bucket] for bucket in buckets} | {"meta": others}
+                return {bucket: [bucket] for bucket in buckets} | {"meta": others or regions}
             case "faulted":
                 return {subject: faulted for subject in [*buckets, "meta"]}
             case "elsewhere":
@@ -227,7 +231,7 @@ def home() -> Path:
 def runtime_of(plan: Plan, run_files: RunFiles) -> Runtime:
     """The runtime of a plan, with the binaries its programs need. Raises BinaryMissing."""
     paths = {(binary.name, wanted): binary.path for wanted, binary in binaries_of(plan)}
-    runtime: Runtime = _load(RUNTIMES[plan.runtime])(run_files, paths)
+    runtime: Runtime = parts.load(RUNTIMES[plan.runtime])(run_files, paths)
     return runtime
 
 
@@ -242,18 +246,18 @@ def binaries_of(plan: Plan, say: Callable[[str], None] = lambda _: None) -> list
 def network_of(plan: Plan) -> Network:
     """The network that goes with a plan's runtime."""
     name = "lab.memory:MemoryNetwork" if plan.runtime == "memory" else NETWORKS["toxiproxy"]
-    network: Network = _load(name)()
+    network: Network = parts.load(name)()
     return network
 
 
 def measures() -> Mapping[str, Callable[..., Any]]:
     """Every measure in its order: key of measurements.json → function."""
-    return {key: _load(name) for key, name in MEASURES.items()}
+    return {key: parts.load(name) for key, name in MEASURES.items()}
 
 
 def checker(name: str) -> Callable[..., Any]:
     """A checker by name, or a user's own by path (`./my_checks.py:no_lost_orders`)."""
-    return _part("checker", name, CHECKERS)  # type: ignore[no-any-return]
+    return parts.named("checker", name, CHECKERS)  # type: ignore[no-any-return]
 
 
 def workload_factory(experiment: Experiment) -> str:
@@ -310,12 +314,14 @@ def _assemble(
         raise UnknownName.of("backend", arm.backend, (name for name in BACKENDS if name != "memory"))
     if (arm.backend == "memory") != (runtime == "memory"):
         raise DoesNotFit(f"backend {arm.backend!r} does not run on runtime {runtime!r}.")
-    backend: Backend = _load(BACKENDS[arm.backend])(arm.version, dict(arm.options))
+    backend: Backend = parts.load(BACKENDS[arm.backend])(arm.version, dict(arm.options))
     kind = experiment.workload.kind
     with files.placed(file, "workload"):
         if kind not in WORKLOADS:
             raise UnknownName.of("workload", kind, WORKLOADS)
-        workload: Workload = files.validated(_load(WORKLOADS[kind]), experiment.workload.settings, f"workload {kind}")
+        workload: Workload = files.validated(
+            parts.load(WORKLOADS[kind]), experiment.workload.settings, f"workload {kind}"
+        )
     for index, name in enumerate(experiment.hypothesis):
         with files.placed(file, "hypothesis", index):
             checker(name)
@@ -328,6 +334,8 @@ def _assemble(
         lasting_s = planned.for_s if planned.for_s is not None else experiment.phases.fault_s - planned.at_s
         with files.placed(file, "faults", index):
             faults.append(_fault(planned, context, lasting_s))
+    _check_nodes(faults)
+    _check_expect(experiment)
     if runtime == "process":
         _check_ports(topology, backend)
     plan = Plan(resolved, topology, arm, seed, runtime, backend, workload, tuple(faults), instead)
@@ -336,17 +344,44 @@ def _assemble(
 
 
 def _fault(planned: FaultPlan, context: FaultContext, lasting_s: float) -> PlannedFault:
-    fault: Fault = files.validated(_part("fault", planned.kind, FAULTS), planned.settings, f"fault {planned.kind}")
-    fault.check(context)
-    return PlannedFault(
-        kind=planned.kind,
-        fault=fault,
-        settings=planned.settings,
-        impairments=fault.impairments(context),
-        nodes=fault.harmed(context.topology) if isinstance(fault, HarmsNodes) else {},
-        at_s=planned.at_s,
-        pulses=fault.pulses(lasting_s) if isinstance(fault, Pulses) else [(0.0, lasting_s)],
-    )
+    factory = parts.named("fault", planned.kind, FAULTS)
+    fault: Fault = files.validated(factory, planned.settings, f"fault {planned.kind}")
+    with parts.theirs("fault", planned.kind):
+        fault.check(context)
+        pulses = fault.pulses(lasting_s) if isinstance(fault, Pulses) else [(0.0, lasting_s)]
+        if not pulses:
+            raise DoesNotFit(f"fault {planned.kind}: {lasting_s:g} s are too short for it to bite once; raise for_s.")
+        return PlannedFault(
+            kind=planned.kind,
+            fault=fault,
+            settings=planned.settings,
+            impairments=fault.impairments(context),
+            nodes=fault.harmed(context.topology) if isinstance(fault, HarmsNodes) else {},
+            at_s=planned.at_s,
+            pulses=pulses,
+        )
+
+
+def _check_nodes(faults: Sequence[PlannedFault]) -> None:
+    """Two faults may not do something to one node at one time: the first heal would undo the other."""
+    for one, other in combinations(faults, 2):
+        shared = sorted(set(one.nodes) & set(other.nodes))
+        if shared and one.at_s < other.end_s and other.at_s < one.end_s:
+            raise DoesNotFit(
+                f"faults {one.label} and {other.label} both harm {', '.join(shared)} at one time; "
+                "let one end (at_s, for_s) before the other begins."
+            )
+
+
+def _check_expect(experiment: Experiment) -> None:
+    """A misspelt expectation would be one nobody holds the run to."""
+    decided = [EVIDENCE, *experiment.hypothesis]
+    for arm, words in experiment.expect.items():
+        if Arm.parse(arm).backend not in BACKENDS:
+            raise UnknownName.of("backend in expect", Arm.parse(arm).backend, BACKENDS)
+        for name in words:
+            if name not in decided:
+                raise UnknownName.of("checker in expect", name, decided, "Only what the hypothesis names is decided.")
 
 
 def _check_leaders(plan: Plan) -> None:
@@ -383,39 +418,3 @@ def _runtime(name: str) -> str:
     if name not in RUNTIMES:
         raise UnknownName.of("runtime", name, ["auto", *(known for known in RUNTIMES if known != "memory")])
     return name
-
-
-def _part(what: str, name: str, registry: Mapping[str, str]) -> Any:
-    """A registered part, or a user's own named by path."""
-    if ".py:" in name:
-        path, _, attribute = name.rpartition(":")
-        return _from_file(what, Path(path), attribute)
-    if name not in registry:
-        raise UnknownName.of(what, name, registry, "Your own is named by path, like ./mine.py:name.")
-    return _load(registry[name])
-
-
-def _from_file(what: str, path: Path, attribute: str) -> Any:
-    spec = importlib.util.spec_from_file_location(path.stem, path) if path.is_file() else None
-    if spec is None or spec.loader is None:
-        raise UnknownName(f"{what} file {str(path)!r} does not exist; give the path of a Python file.")
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:  # whatever a user's file raises is for its author to mend
-        line = getattr(error, "lineno", None) or _line_of(error, path)
-        raise Refused(f"{what} file {path}: line {line}: {type(error).__name__}: {error}; mend that file.") from error
-    if not hasattr(module, attribute):
-        raise UnknownName(f"{what} {attribute!r} is not in {path}; name something that file defines.")
-    return getattr(module, attribute)
-
-
-def _line_of(error: Exception, path: Path) -> int:
-    """The last line of the user's own file that led to the error."""
-    steps = traceback.extract_tb(error.__traceback__)
-    return next((step.lineno or 0 for step in reversed(steps) if step.filename == str(path)), 0)
-
-
-def _load(name: str) -> Any:
-    module, _, attribute = name.partition(":")
-    return getattr(import_module(module), attribute)

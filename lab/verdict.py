@@ -12,6 +12,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 VerdictWord = Literal["valid", "invalid", "unknown"]
+ExpectedWord = Literal["valid", "invalid", "unknown", "either"]
+"""What an experiment expects; `either`: known to come out valid or invalid, by chance."""
 VERDICT_SCHEMA = 1
 
 
@@ -22,11 +24,11 @@ class Finding(BaseModel):
 
     verdict: VerdictWord
     why: list[str] = Field(default_factory=list)
-    expected: VerdictWord = "valid"
+    expected: ExpectedWord = "valid"
 
     @property
     def as_expected(self) -> bool:
-        return self.verdict == self.expected
+        return self.verdict != "unknown" if self.expected == "either" else self.verdict == self.expected
 
 
 class Verdict(BaseModel):

@@ -130,5 +130,20 @@ def test_whatever_a_sentence_holds_the_file_can_be_parsed(planned: list[Plan], t
     assert str(error.get("message")).endswith(shown)
 
 
+def test_a_run_that_proves_nothing_has_no_case_that_passes(planned: list[Plan], tmp_path: Path) -> None:
+    thin = Finding(verdict="unknown", why=["loop lag."])
+    fell = finding("invalid", "valid", "us.")
+    root = read(ended(planned[0], tmp_path / "run", evidence=thin, isolation=MET, durability=fell))
+    assert counts(root) == {"tests": 3, "failures": 0, "errors": 3, "skipped": 0}
+    assert {error.text for error in root.iter("error")} == {"loop lag."}
+
+
+def test_runs_that_were_not_made_are_an_error(planned: list[Plan], tmp_path: Path) -> None:
+    root = ElementTree.fromstring(junit.xml([ended(planned[0], tmp_path / "run", evidence=MET)], left=3))
+    assert counts(root) == {"tests": 2, "failures": 0, "errors": 1, "skipped": 0}
+    [error] = root.iter("error")
+    assert str(error.text).startswith("3 planned runs not made")
+
+
 def test_no_runs_are_a_whole_file_too() -> None:
     assert counts(read()) == {"tests": 0, "failures": 0, "errors": 0, "skipped": 0}

@@ -170,3 +170,11 @@ def test_a_users_own_checker_and_fault_are_named_by_path(tmp_path: Path) -> None
     assert run.verdict.verdict == "invalid"
     assert run.verdict.as_expected
     assert run.verdict.why == ["nothing pleases me"]
+
+
+def test_a_users_own_checker_that_raises_has_decided_nothing(tmp_path: Path) -> None:
+    tmp_path.joinpath("mine.py").write_text("def sad(history, measurements, experiment):\n    return 1 / 0\n")
+    own = f"{tmp_path}/mine.py:sad"
+    verdict = run_once(tmp_path / "run", "memory", hypothesis=["isolation", own]).verdict
+    assert (verdict.verdict, verdict.checkers["isolation"].verdict) == ("unknown", "valid")
+    assert "line 2: ZeroDivisionError: division by zero; mend that file." in verdict.checkers[own].why[0]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lab import plan
+from lab import parts, plan
 from lab.errors import DoesNotFit, LabError, Refused
 from tests.integration.whole import home
 
@@ -134,7 +134,7 @@ def test_every_registered_thing_can_be_loaded() -> None:
         plan.NETWORKS,
     ):
         for target in registry.values():
-            assert callable(plan._load(target))
+            assert callable(parts.load(target))
 
 
 @pytest.mark.parametrize(
@@ -143,3 +143,77 @@ def test_every_registered_thing_can_be_loaded() -> None:
 def test_arms_that_are_not(arm: str) -> None:
     with pytest.raises(LabError, match=r"is not of the form backend\[@version"):
         make(arm=arm)
+
+
+def with_faults(at_home: Path, faults: str, more: str = "") -> None:
+    (at_home / "experiments" / "gray.yaml").write_text(f"topology: three\nfaults:\n{faults}{more}")
+
+
+@pytest.mark.parametrize(
+    ("faults", "more", "said"),
+    [
+        pytest.param(
+            "  - flap: {region: sg, down_s: 40}\n", "", "fault flap: 30 s are too short for it to bite once; raise",
+            id="no pulse fits",
+        ),
+        pytest.param(
+            "  - restart: {region: sg}\n    for_s: 10\n  - pause: {nodes: [sg-1]}\n    at_s: 9\n", "",
+            "restart of sg and pause of sg both harm sg-1 at one time", id="one node, two faults at once",
+        ),
+        pytest.param("  - none\n", "expect: {jetstream-stretchd: {isolation: valid}}\n",
+            r"unknown backend in expect 'jetstream-stretchd' \(did you mean", id="expect: backend"),
+        pytest.param("  - none\n", "expect: {jetstream-stretched: {isolaton: valid}}\n",
+            r"unknown checker in expect 'isolaton' \(did you mean 'isolation'", id="expect: checker"),
+    ],
+)  # fmt: skip
+def test_what_could_only_end_unknown_is_refused(at_home: Path, faults: str, more: str, said: str) -> None:
+    with_faults(at_home, faults, more)
+    with pytest.raises(Refused, match=said):
+        make()
+
+
+def test_one_node_may_be_harmed_again_later(at_home: Path) -> None:
+    with_faults(at_home, "  - restart: {region: sg}\n    for_s: 10\n  - pause: {nodes: [sg-1]}\n    at_s: 10\n")
+    assert len(make().faults) == 2
+
+
+def test_meta_may_be_led_from_anywhere_when_every_region_is_named(at_home: Path) -> None:
+    with_faults(at_home, "".join(f"  - partition: {{region: {region}}}\n" for region in ("us", "eu", "sg")))
+    assert make().leaders_wanted()["meta"] == ["us", "eu", "sg"]
+
+
+OWN = """\
+from __future__ import annotations
+from dataclasses import dataclass
+from lab.faults.none import NoFault
+
+@dataclass(frozen=True)
+class Mine(NoFault):
+    region: str = "sg"
+
+    def check(self, context):
+        CHECK
+"""
+
+
+def test_a_users_own_fault_may_be_written_as_ours_are(at_home: Path) -> None:
+    (at_home / "own.py").write_text(OWN.replace("CHECK", "pass"))
+    with_faults(at_home, f"  - {at_home}/own.py:Mine: {{region: us}}\n")
+    assert make().faults[0].settings == {"region": "us"}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        pytest.param(
+            OWN.replace("CHECK", "1 / 0"), "own.py: line 10: ZeroDivisionError: division by zero; mend", id="check"
+        ),
+        pytest.param("import sys\nsys.exit(0)\n", "own.py: line 2: SystemExit: 0; mend", id="ends the process"),
+        pytest.param("x = (\n", "own.py: line 1: SyntaxError", id="no Python"),
+    ],
+)
+def test_what_a_users_own_file_raises_is_a_sentence(at_home: Path, text: str, said: str) -> None:
+    (at_home / "own.py").write_text(text)
+    with_faults(at_home, f"  - {at_home}/own.py:Mine\n")
+    with pytest.raises(Refused, match=said):
+        make()

@@ -110,14 +110,18 @@ HEADLINES: dict[str, tuple[Measurements, Verdict, str]] = {
     "pulses": (
         quiet(faults=fault(fault="flap", links=CUT, pulses=[(12, 16), (20, 24), (28, 32)])),
         FINE,
-        "sg cut off 3 times for 30 s (each of its links stall); us and eu kept working; blast radius empty; "
-        "verdict valid (expected).",
+        "sg cut off 3 times for 4 s each within 30 s (each of its links stall); us and eu kept working; "
+        "blast radius empty; verdict valid (expected).",
     ),
     "nodes": (
         quiet(faults=fault(fault="restart", links={}, nodes=dict.fromkeys(("sg-1", "sg-2", "sg-3"), "gone"))),
         FINE,
-        "sg taken down for 30 s (sg-1, sg-2 and sg-3); us and eu kept working; blast radius empty; "
-        "verdict valid (expected).",
+        "sg taken down for 30 s (3 nodes); us and eu kept working; blast radius empty; verdict valid (expected).",
+    ),
+    "one node of a region": (
+        quiet(faults=fault(fault="restart", links={}, nodes={"sg-2": "gone"})),
+        FINE,
+        "sg-2 taken down for 30 s (1 node); us and eu kept working; blast radius empty; verdict valid (expected).",
     ),
     "many nodes": (
         quiet(faults=fault(fault="pause", links={}, nodes={f"sg-{n}": "paused" for n in range(5)})),

@@ -6,7 +6,7 @@ from itertools import product
 
 import pytest
 
-from lab.verdict import Finding, VerdictWord, conclude, merge
+from lab.verdict import ExpectedWord, Finding, VerdictWord, conclude, merge
 
 TABLE: dict[tuple[VerdictWord, VerdictWord, VerdictWord], VerdictWord] = {
     # evidence, one checker, another → run
@@ -34,7 +34,7 @@ def test_merge_with_no_checker_is_the_evidence(evidence: VerdictWord) -> None:
     assert merge(evidence, []) == ("valid" if evidence == "valid" else "unknown")
 
 
-def finding(verdict: VerdictWord, expected: VerdictWord = "valid") -> Finding:
+def finding(verdict: VerdictWord, expected: ExpectedWord = "valid") -> Finding:
     return Finding(verdict=verdict, why=[f"it is {verdict}"], expected=expected)
 
 
@@ -59,3 +59,8 @@ def test_conclude(case: str) -> None:
     findings, word, as_expected, why = CONCLUSIONS[case]
     verdict = conclude(["isolation"], dict(zip(("evidence", "isolation"), findings, strict=True)))
     assert (verdict.verdict, verdict.as_expected, verdict.why) == (word, as_expected, why)
+
+
+@pytest.mark.parametrize(("word", "as_expected"), [("valid", True), ("invalid", True), ("unknown", False)])
+def test_either_is_all_but_unknown(word: VerdictWord, as_expected: bool) -> None:
+    assert finding(word, "either").as_expected is as_expected

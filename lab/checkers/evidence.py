@@ -69,7 +69,7 @@ GATES = (
     ),
     Gate(
         "operations", "due operations a window, in every region, overall and of each kind",
-        f"≥ {MIN_DUE}, in windows of which {gates.WINDOWS_TO_TELL} fit into the fault",
+        f"≥ {MIN_DUE}, in windows of which {gates.WINDOWS_TO_TELL} fit into the shortest fault",
         "try a higher rate_per_s or longer phases", gates.operations,
     ),
     Gate(
@@ -77,11 +77,11 @@ GATES = (
         "try a longer steady_s or a lower rate_per_s; the errors of that region say more", gates.steady,
     ),
     Gate(
-        "fault", "every planned fault was entered, seen by its witnesses, and left", "all",
+        "fault", "every planned fault was entered, seen by its witnesses, and left in its phase", "all",
         "repeat the run; if it stays, try a longer for_s", gates.faults,
     ),
     Gate(
-        "leaders", "leaders were where the experiment wants them (leaders_in) when the fault was entered",
+        "leaders", "leaders were where the experiment wants them (leaders_in) when the first fault was entered",
         "all", "repeat the run, or ask for leaders_in: any", gates.leaders,
     ),
     Gate(

@@ -12,6 +12,7 @@ from itertools import combinations, product
 import polars as pl
 
 from lab.checkers.wording import listed
+from lab.clock import NS_PER_S
 from lab.events import FaultMark, Note
 from lab.experiment import Experiment
 from lab.history import History
@@ -22,6 +23,7 @@ from lab.topology import Link
 STEADY = 0.99
 LOOP_LAG_MS = 10.0
 START_LATE_MS = 20.0
+LEFT_LATE_S = 2.0  # a heal takes a moment; what stays longer would be measured as recovery
 WINDOWS_TO_TELL = 3  # any stretch of three window widths holds two whole windows
 RTT_SLACK_MS = 5.0
 RTT_SLACK = 0.05
@@ -85,7 +87,7 @@ def start(history: History, done: Measurements, experiment: Experiment) -> Itera
 def operations(history: History, done: Measurements, experiment: Experiment) -> Iterator[str]:
     """A kind whose windows are so wide that an outage as long as the fault need not fill two of them
     whole can't show one; its silence is no evidence."""
-    fault_s = history.fault_span.seconds if "fault" in history.phases else 0.0
+    fault_s = _shortest_fault_s(history)
     for region, cut in product(history.topology.regions, ("overall", *KINDS)):
         cell = done.availability.get(region, {}).get(cut)
         if cell is None or cell.windows is None:
@@ -95,6 +97,15 @@ def operations(history: History, done: Measurements, experiment: Experiment) -> 
                 f"too few of {cut} in {region}, windows of {cell.windows.width_s} s "
                 f"can't tell of an outage in {fault_s:.0f} s"
             )
+
+
+def _shortest_fault_s(history: History) -> float:
+    """The shortest fault, from entering to left (a flapping one from its first cut to its last heal);
+    the fault phase where none was entered. 0 s for a run that never came that far."""
+    if "fault" not in history.phases:
+        return 0.0
+    ends = [(fault.entering_ns, fault.left_ns or history.last_ns) for fault in history.faults]
+    return min(((end_ns - begin_ns) / NS_PER_S for begin_ns, end_ns in ends), default=history.phases["fault"].seconds)
 
 
 def steady(history: History, done: Measurements, experiment: Experiment) -> Iterator[str]:
@@ -116,6 +127,12 @@ def faults(history: History, done: Measurements, experiment: Experiment) -> Iter
             yield f"{bite.index} ({bite.fault}) not seen by its witnesses, {'; '.join(bite.why)}"
         if bite.left_s is None:
             yield f"{bite.index} ({bite.fault}) never left"
+        elif "fault" in history.phases and (late_s := bite.left_s - _fault_ends_s(history)) > LEFT_LATE_S:
+            yield f"{bite.index} ({bite.fault}) left {late_s:.1f} s after its phase > {LEFT_LATE_S:g} s"
+
+
+def _fault_ends_s(history: History) -> float:
+    return history.second(history.phases["fault"].end_ns)
 
 
 def leaders(history: History, done: Measurements, experiment: Experiment) -> Iterator[str]:

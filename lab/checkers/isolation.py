@@ -51,7 +51,9 @@ def _broken(history: History, measurements: Measurements, blast: BlastRadius) ->
         f"{region} {', '.join(_story(first[region, kind], since_s) for kind in kinds)}"
         for region, kinds in blast.kinds.items()
     ]
-    return f"{were(blast.regions)} out although {_cause(history)}: {'; '.join(stories)}"
+    again = set(blast.regions) & set(_named(history))  # long after its own heal, or before its own fault
+    cause = "no fault named it at that time" if again else _cause(history)
+    return f"{were(blast.regions)} out although {cause}: {'; '.join(stories)}"
 
 
 def _story(outage: Outage, since_s: float) -> str:

@@ -5,7 +5,7 @@ Latency: the median delay of the probes sent then is at least the link's own del
 was added (a silent probe counts with its wait, once that is long enough); rate: likewise plus 0.7 ×
 the time the probe's own bytes take at that rate. Cut: at least one probe was sent then, or was on
 its way and held up, and none sent then was answered before the heal began. Nodes: each was read at
-least once then, never but in the state it was put in, and was seen running again after the heal.
+least once then, never but in the state it was put in, and was running when last seen after the heal.
 """
 
 from __future__ import annotations
@@ -42,7 +42,10 @@ def _of(history: History, fault: FaultSpan, read: pl.DataFrame, states: pl.DataF
         which = f"pulse {number + 1}: " if len(pulses) > 1 else ""
         doubts = [
             *_links(history, fault, read, entered_ns, healed_ns),
-            *(_node(node, state, states, entered_ns, healed_ns) for node, state in fault.nodes.items()),
+            *(
+                _node(node, state, states, entered_ns, healed_ns, _harmed_again_ns(history, node, healed_ns))
+                for node, state in fault.nodes.items()
+            ),
         ]
         why += [which + doubt for doubt in doubts if doubt]
     return FaultBite(
@@ -68,17 +71,28 @@ def _links(history: History, fault: FaultSpan, read: pl.DataFrame, entered_ns: i
             yield f"{name}: {doubt}"
 
 
-def _node(node: str, wanted: str, states: pl.DataFrame, entered_ns: int, healed_ns: int) -> str:
+def _node(node: str, wanted: str, states: pl.DataFrame, entered_ns: int, healed_ns: int, again_ns: int) -> str:
     own = states.filter(pl.col("node") == node)
     then = own.filter(pl.col("at_ns").is_between(entered_ns, healed_ns, closed="left"))["state"].unique().sort()
-    after = own.filter(pl.col("at_ns") >= healed_ns)["state"].to_list()
+    after = own.filter(pl.col("at_ns").is_between(healed_ns, again_ns, closed="left"))["state"].to_list()
     if then.is_empty():
         return f"{node}: nobody looked at it while the fault was in force"
     if then.to_list() != [wanted]:
         return f"{node}: seen {' and '.join(then)}, expected {wanted}"
-    if after and "running" not in after:
-        return f"{node}: still {after[-1]} after the heal"
-    return ""
+    if not after:
+        return f"{node}: nobody looked at it after the heal"
+    return f"{node}: {after[-1]} when last seen after the heal" if after[-1] != "running" else ""
+
+
+def _harmed_again_ns(history: History, node: str, healed_ns: int) -> int:
+    """When the next fault of this node, or the next pulse, begins; else beyond the history's end."""
+    begins = [
+        entering_ns
+        for fault in history.faults
+        if node in fault.nodes
+        for entering_ns in (fault.entering_ns, *(entered_ns for entered_ns, _ in fault.pulses))
+    ]
+    return min((begin_ns for begin_ns in begins if begin_ns >= healed_ns), default=history.last_ns + 1)
 
 
 def _held(entered_ns: int, healed_ns: int) -> pl.Expr:

@@ -3,6 +3,8 @@ but means, intervals, extremes and counts of what the runs' own first screens sh
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -24,9 +26,9 @@ def groups(runs: Iterable[Run]) -> list[list[Run]]:
 
     Raises Refused where a run's files can't be read.
     """
-    found: dict[tuple[str, str, str, str], dict[int, Run]] = defaultdict(dict)
+    found: dict[tuple[str, ...], dict[int, Run]] = defaultdict(dict)
     for run in runs:
-        found[which(run)][run.seed] = run
+        found[*which(run), _fixed(run)][run.seed] = run
     return [[of_seed[seed] for seed in sorted(of_seed)] for _, of_seed in sorted(found.items())]
 
 
@@ -39,6 +41,19 @@ def which(run: Run) -> tuple[str, str, str, str]:
         str(run.plan.get("leaders_in", "")),
         run.arm,
     )
+
+
+def _fixed(run: Run) -> str:
+    """A digest of what two runs must share beside their names: an experiment edited in the meantime,
+    another server or runtime makes no other seed."""
+    experiment, topology = partial.experiment(run), partial.topology(run)
+    shared = {
+        "experiment": experiment and experiment.model_dump(mode="json", exclude={"question", "source", "expect"}),
+        "topology": topology and topology.model_dump(mode="json", exclude={"about"}),
+        "programs": run.plan.get("programs"),
+        "runtime": run.plan.get("runtime"),
+    }
+    return hashlib.sha256(json.dumps(shared, sort_keys=True).encode()).hexdigest()
 
 
 def spread(values: Sequence[float | None], bounds: tuple[float, float] = AMOUNT) -> Spread | None:

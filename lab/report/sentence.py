@@ -49,10 +49,26 @@ def _harm(run: Run) -> str:
 
 def harm_sentence(fault: FaultBite, run: Run) -> str:
     """`sg slowed by 1–2 s for 30 s (each of its links +1025…+1980 ms)`."""
-    who = listed(fault.targets) or listed(sorted({end for link in fault.links for end in link.split("->")}))
-    lasted = "and never healed" if fault.left_s is None else f"for {seconds(fault.left_s - fault.entered_s)}"
     said, detail = _harm_words(fault, run)
-    return f"{who or 'the backend'} {said} {lasted}{detail}"
+    return f"{_who(fault, run) or 'the backend'} {said} {_lasted(fault)}{detail}"
+
+
+def _who(fault: FaultBite, run: Run) -> str:
+    """The regions named; the nodes, where those are not all of them."""
+    topology = partial.topology(run)
+    all_of = {node.name for region in fault.targets for node in topology.nodes_of(region)} if topology else set()
+    if fault.nodes and set(fault.nodes) != all_of and len(fault.nodes) <= NODES_NAMED:
+        return listed(list(fault.nodes))
+    return listed(fault.targets) or listed(sorted({end for link in fault.links for end in link.split("->")}))
+
+
+def _lasted(fault: FaultBite) -> str:
+    if fault.left_s is None:
+        return "and never healed"
+    if len(fault.pulses) > 1:
+        each_s = [end - begin for begin, end in fault.pulses if end is not None]
+        return f"for {seconds(sum(each_s) / len(each_s))} each within {seconds(fault.left_s - fault.entered_s)}"
+    return f"for {seconds(fault.left_s - fault.entered_s)}"
 
 
 def _harm_words(fault: FaultBite, run: Run) -> tuple[str, str]:
@@ -63,8 +79,9 @@ def _harm_words(fault: FaultBite, run: Run) -> tuple[str, str]:
     which = _which_links(fault, run)
     often = f" {len(fault.pulses)} times" if len(fault.pulses) > 1 else ""
     if fault.nodes:
-        who = listed(list(fault.nodes)) if len(fault.nodes) <= NODES_NAMED else f"{len(fault.nodes)} nodes"
-        return NODES_WORDS.get(next(iter(fault.nodes.values())), "harmed") + often, f" ({who})"
+        return NODES_WORDS.get(
+            next(iter(fault.nodes.values())), "harmed"
+        ) + often, f" ({len(fault.nodes)} node{'s' * (len(fault.nodes) > 1)})"
     if cuts:
         return _one_way(fault) + often, f" ({which} {' and '.join(cuts)})"
     if added:

@@ -139,6 +139,18 @@ BAD_RUNS = [
     pytest.param(good_run().note("broken", "toxiproxy died"), "run", "broken (toxiproxy died)", id="broken"),
     pytest.param(good_run().note("interrupted"), "run", "interrupted", id="interrupted"),
     pytest.param(
+        good_run().fault("restart", at_s=25, left_s=30, index=1),
+        "operations",
+        "too few of watch in us, windows of 5 s can't tell of an outage in 5 s",
+        id="a fault too short for what is rare",
+    ),
+    pytest.param(
+        good_run().fault("restart", at_s=20, left_s=45, index=1),
+        "fault",
+        "1 (restart) left 3.0 s after its phase > 2 s",
+        id="left late",
+    ),
+    pytest.param(
         without(without(good_run(), "phase", phase="settle"), "phase", phase="recovery"),
         "run",
         "incomplete, recovery and settle never began",

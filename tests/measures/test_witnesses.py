@@ -59,9 +59,10 @@ def test_bite(links: dict[str, dict[str, Any]], probes: list[tuple[float, float,
         pytest.param([(13, "paused")], "sg-1: seen paused, expected gone", id="something else"),
         pytest.param([(11, "gone"), (43, "running")], "sg-1: nobody looked at it", id="not looked at in time"),
         pytest.param([], "sg-1: nobody looked at it", id="never looked at"),
-        pytest.param([(13, "gone"), (43, "gone"), (45, "gone")], "sg-1: still gone after the heal", id="not healed"),
+        pytest.param([(13, "gone"), (43, "gone"), (45, "gone")], "sg-1: gone when last seen", id="not healed"),
+        pytest.param([(13, "gone"), (43, "running"), (44, "gone")], "sg-1: gone when last seen", id="fell again"),
         pytest.param([(13, "gone"), (42, "gone"), (45, "running")], "", id="healed a moment later"),
-        pytest.param([(13, "gone")], "", id="the run ended in the fault"),
+        pytest.param([(13, "gone")], "sg-1: nobody looked at it after the heal", id="not looked at again"),
     ],
 )
 def test_bite_of_a_node(readings: list[tuple[float, str]], why: str) -> None:
@@ -69,6 +70,13 @@ def test_bite_of_a_node(readings: list[tuple[float, str]], why: str) -> None:
     assert found.seen is (why == "")
     assert why in "".join(found.why)
     assert found.nodes == GONE
+
+
+def test_a_node_that_is_harmed_again_is_looked_at_until_then() -> None:
+    made = Made().phases().fault("restart", left_s=20, nodes=GONE)
+    made.fault("restart", at_s=30, left_s=40, nodes=GONE, index=1)
+    made.states("sg-1", (13, "gone"), (25, "running"), (31, "gone"), (45, "running"))
+    assert [found.why for found in measured(made.history(), "faults").faults] == [[], []]
 
 
 def test_every_pulse_must_be_seen() -> None:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from lab import intervals
+from lab import files, intervals
 from lab.repeats import gather
+from lab.results import Run
 from lab.topology import Topology
 from tests.repeats import made
 
@@ -113,6 +114,15 @@ def test_groups_differ_in_more_than_the_seed(tmp_path: Path) -> None:
     ]
     groups = gather.groups(runs)
     assert sorted([run.seed for run in group] for group in groups) == [[1], [1], [1], [1, 2]]
+
+
+def test_an_experiment_edited_in_the_meantime_makes_no_other_seed(tmp_path: Path) -> None:
+    first, other, reworded = (made.run(tmp_path, seed) for seed in (1, 2, 3))
+    edited = other.experiment.model_copy(update={"phases": other.experiment.phases.model_copy(update={"fault_s": 99})})
+    files.dump(edited, other.path / "experiment.yaml")
+    files.dump(reworded.experiment.model_copy(update={"question": "Who?"}), reworded.path / "experiment.yaml")
+    groups = gather.groups([Run.at(run.path) for run in (first, other, reworded)])
+    assert sorted([run.seed for run in group] for group in groups) == [[1, 3], [2]]
 
 
 def test_of_equal_seeds_the_last_counts(tmp_path: Path) -> None:

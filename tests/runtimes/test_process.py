@@ -124,23 +124,6 @@ def test_only_those_nobody_ended_are_dead(tmp_path: Path) -> None:
     in_runtime(tmp_path, scenario)
 
 
-def test_a_node_that_ignores_sigterm_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lab.runtimes.process.STOP_WITHIN_S", 0.5)
-
-    async def scenario(runtime: ProcessRuntime) -> None:
-        code = (
-            "import signal,time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(99)"
-        )
-        await runtime.start(node("deaf", "a", code))
-        await says(runtime, "deaf", "up")
-        pid = runtime._processes["deaf"].pid
-        await runtime.stop("deaf")
-        with pytest.raises(ProcessLookupError):
-            os.kill(pid, 0)
-
-    in_runtime(tmp_path, scenario)
-
-
 def test_a_program_that_can_not_be_started_is_a_sentence(tmp_path: Path) -> None:
     broken = tmp_path / "program"
     broken.write_text("no program at all")
@@ -205,7 +188,10 @@ def test_a_node_that_ignores_the_signal_is_killed(tmp_path: Path) -> None:
         await runtime.open(TOPOLOGY, Ports())  # type: ignore[arg-type]
         await runtime.start(node("n-1", "a", deaf))
         await says(runtime, "n-1", "up")
+        pid = runtime._processes["n-1"].pid
         await runtime.stop("n-1", signal.SIGTERM, within_s=0.3)
         assert await runtime.states() == {"n-1": "gone"}
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
 
     in_runtime(tmp_path, scenario)

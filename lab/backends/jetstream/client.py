@@ -1,7 +1,9 @@
 """The key-value client of JetStream, through nats-py; loaded by worker processes.
 
 Settings a careful user would choose: reconnects for ever, only to servers of its own region,
-notices a dead connection within seconds, reads from any replica. It never retries by itself.
+notices a dead connection within seconds, reads from any replica. It never retries by itself, and
+while it has no connection it fails at once: buffered calls would all be sent after the reconnect,
+when nobody waits for them any longer.
 """
 
 from __future__ import annotations
@@ -38,6 +40,7 @@ async def connect(servers: tuple[str, ...], **options: Any) -> Connection:
         connect_timeout=2,
         ping_interval=3,
         max_outstanding_pings=2,
+        pending_size=-1,
         error_cb=_quiet,
         **options,
     )
@@ -146,5 +149,7 @@ async def _called(call: Awaitable[T]) -> T:
         raise OperationFailed(f"api_{error.err_code or error.code}") from error
     except (TimeoutError, nats.errors.TimeoutError) as error:
         raise OperationIndefinite("timeout") from error
-    except (nats.errors.Error, OSError) as error:  # buffered while reconnecting, it may be sent later
+    except nats.errors.OutboundBufferLimitError as error:  # not connected, and nothing is buffered
+        raise OperationFailed("disconnected") from error
+    except (nats.errors.Error, OSError) as error:
         raise OperationIndefinite(type(error).__name__) from error

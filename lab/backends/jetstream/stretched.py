@@ -1,4 +1,4 @@
-"""`jetstream-stretched`: one NATS cluster over all regions, one replica of each bucket per region.
+"""`jetstream-stretched`: one NATS cluster over all regions, each bucket with replicas in several.
 
 The layout of the 2023 incident, in its best form (see `layout`): R3, a replica at home and one in each
 of the two nearest regions, so that a bucket outlives any one region, and its leader can sit with its
