@@ -70,7 +70,7 @@ class PlannedFault:
 
     @property
     def label(self) -> str:
-        where = ", ".join(self.fault.targets)
+        where = ", ".join(self.settings.get("nodes") or self.fault.targets)
         return f"{self.kind} of {where}" if where else self.kind
 
 

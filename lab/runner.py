@@ -41,7 +41,7 @@ from lab.task import Task
 LEAD_IN_S = 0.5  # from the order to begin to the first operation, so that all workers have heard it
 QUIET_WITHIN_S = 10.0
 OPEN_FILES = 16_384
-ROUTES_WITHIN_S = 30.0  # after the heal
+ROUTES_WITHIN_S, ROUTES_SEEN = 30.0, 2  # after the heal; in a row
 
 
 async def conduct(this: Plan, directory: Path, books: Books) -> None:
@@ -87,7 +87,7 @@ async def _load(this: Plan, deployment: Deployment, crew: Crew, books: Books) ->
 
     async def harm() -> None:
         await sleep_until(fault_ns - NS_PER_S)
-        await _count_connections(deployment, books, "entered")
+        await _count_connections(deployment, books)
         await nemesis.run(this.faults, fault_ns, recovery_ns)
         books.healed_ns = now_ns()
         await _routes_back(deployment, books)
@@ -139,28 +139,34 @@ async def _look_for_bypass(deployment: Deployment, books: Books) -> None:
         books.record(Note(at_ns=now_ns(), name="bypass", text=sentence))
 
 
-async def _count_connections(deployment: Deployment, books: Books, when: str) -> dict[tuple[str, str], int]:
-    if not isinstance(deployment.backend, CountsConnections):
-        return {}
-    counts = await deployment.backend.connections(deployment)
-    at_ns = now_ns()
-    for (node, peer), count in counts.items():
-        books.record(Connections(at_ns=at_ns, node=node, peer=peer, count=count, when=when))
-    if when == "entered":
-        books.connections = counts
-    return counts
+async def _count_connections(deployment: Deployment, books: Books) -> None:
+    """What every pair of nodes holds before the fault."""
+    if isinstance(deployment.backend, CountsConnections):
+        books.connections = await deployment.backend.connections(deployment)
+        _record_connections(books, books.connections, "entered")
 
 
 async def _routes_back(deployment: Deployment, books: Books) -> None:
-    """As many connections per pair as before the fault, at the latest 30 s after the heal."""
+    """As many connections per pair as before the fault, at the latest 30 s after the heal; seen twice
+    in a row, since both ends dial, and one of two that met is closed again."""
     if not isinstance(deployment.backend, CountsConnections):
         return
+    counts: dict[tuple[str, str], int] = {}
+    in_a_row = 0
     while now_ns() < books.healed_ns + int(ROUTES_WITHIN_S * NS_PER_S):
         counts = await deployment.backend.connections(deployment)
-        if all(counts.get(pair, 0) >= count for pair, count in books.connections.items()):
+        back = all(counts.get(pair, 0) >= count for pair, count in books.connections.items())
+        in_a_row = in_a_row + 1 if back else 0
+        if in_a_row == ROUTES_SEEN:
             break
         await asyncio.sleep(1)
-    await _count_connections(deployment, books, "settled")
+    _record_connections(books, counts, "settled")
+
+
+def _record_connections(books: Books, counts: dict[tuple[str, str], int], when: str) -> None:
+    at_ns = now_ns()
+    for (node, peer), count in counts.items():
+        books.record(Connections(at_ns=at_ns, node=node, peer=peer, count=count, when=when))
 
 
 def _keep_logs(deployment: Deployment, books: Books) -> None:

@@ -158,7 +158,7 @@ def with_faults(at_home: Path, faults: str, more: str = "") -> None:
         ),
         pytest.param(
             "  - restart: {region: sg}\n    for_s: 10\n  - pause: {nodes: [sg-1]}\n    at_s: 9\n", "",
-            "restart of sg and pause of sg both harm sg-1 at one time", id="one node, two faults at once",
+            "restart of sg and pause of sg-1 both harm sg-1 at one time", id="one node, two faults at once",
         ),
         pytest.param("  - none\n", "expect: {jetstream-stretchd: {isolation: valid}}\n",
             r"unknown backend in expect 'jetstream-stretchd' \(did you mean", id="expect: backend"),
