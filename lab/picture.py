@@ -15,7 +15,7 @@ from pathlib import Path
 from lab.errors import BinaryMissing, LabError, Refused
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
-WIDTH, HEIGHT = 1280, 1270
+WIDTH, HEIGHT = 1280, 1335
 WITHIN_S = 60
 SETTLE_MS = 8_000  # figures are drawn by a script, after the page is loaded
 
