@@ -59,7 +59,7 @@ def test_xml_is_written_after_every_run_and_the_summary_once(tmp_path: Path) -> 
     files = CiFiles(tmp_path / "j.xml", tmp_path / "s.md", "Nightly")
     for count in range(5):
         files.keep(FOUR[:count], 4 - count)
-        assert cases(tmp_path / "j.xml") == count
+        assert cases(tmp_path / "j.xml") == count + (count < 4), "what is not made yet is a case of its own"
     assert not (tmp_path / "s.md").exists()
     files.close()
     text = (tmp_path / "s.md").read_text()

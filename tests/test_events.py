@@ -21,6 +21,7 @@ LINES: list[AnyEvent] = [
         at_ns=4, index=0, fault="latency", state="entered", targets=["sg"],
         links={"us->sg": {"latency_ms": 1432.0}, "sg->us": {"cut": "stall"}},
     ),
+    events.NodeReading(at_ns=5, node="sg-1", state="paused"),
     events.WitnessReading(at_ns=5, source="us", target="sg", answer="silent", delay_ms=0.5),
     events.LoopLag(at_ns=6, region="us", lag_ms=1.25),
     events.WorkerMark(at_ns=7, region="us", state="done", in_flight_max=3),

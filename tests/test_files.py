@@ -71,7 +71,7 @@ WRONG: dict[str, tuple[type[BaseModel], str, int, str]] = {
         Experiment,
         EXPERIMENT.replace("30", "-1"),
         5,
-        "faults.0.for_s: expected 0 or more, found -1.",
+        "faults.0.for_s: expected more than 0, found -1.",
     ),
     "text for seconds": (
         Experiment,
@@ -96,7 +96,7 @@ WRONG: dict[str, tuple[type[BaseModel], str, int, str]] = {
         Experiment,
         EXPERIMENT + "expect:\n  a:\n    isolation: broken\n",
         8,
-        "expect.a.isolation: expected 'valid', 'invalid' or 'unknown', found 'broken'.",
+        "expect.a.isolation: expected 'valid', 'invalid', 'unknown' or 'either', found 'broken'.",
     ),
     "no such variant": (
         Experiment,

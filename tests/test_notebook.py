@@ -137,7 +137,7 @@ def test_a_notebook_is_thin_and_stripped(path: Path) -> None:
     nbformat.validate(content)
     cells = [cell for cell in content.cells if cell.cell_type == "code"]
     source = "\n".join(cell.source for cell in cells)
-    assert len([line for line in source.splitlines() if line.strip()]) <= 26
+    assert len([line for line in source.splitlines() if line.strip()]) <= 28
     assert all(not cell.outputs and cell.execution_count is None for cell in cells)
     assert all(cell.id for cell in content.cells)
     assert content.metadata.kernelspec == {
