@@ -135,8 +135,10 @@ def as_data(rows: Sequence[tuple[str, ...]], about: str) -> dict[str, Any]:
 
 
 def about(found: Sequence[Run]) -> str:
-    """On what the runs were made, from their own environment.json."""
-    return f"{len(found)} runs on {'; '.join(sorted({_host(run.environment) for run in found if run.environment}))}."
+    """How many runs the table counts, and on what they were made, from their own environment.json."""
+    counted = [run for group in gather.groups(found) for run in group]
+    hosts = sorted({_host(run.environment) for run in counted if run.environment})
+    return f"{len(counted)} runs on {'; '.join(hosts)}."
 
 
 def _host(environment: dict[str, Any]) -> str:
