@@ -36,10 +36,6 @@ class Link:
     def __str__(self) -> str:
         return f"{self.source}->{self.target}"
 
-    @property
-    def reverse(self) -> Link:
-        return Link(self.target, self.source)
-
 
 class Region(BaseModel):
     """A failure domain that must survive the others."""

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Literal
 
 from lab.errors import DoesNotFit
-from lab.faults.where import known_region
-from lab.protocols import Cut, Deployment, FaultContext, Impairment
+from lab.faults.region_links import RegionLinks
+from lab.protocols import Cut, FaultContext, Impairment
 from lab.topology import Link
 
 # A witness asks once a second, and a heal takes up to a third of one.
@@ -17,23 +15,18 @@ LEAST_S = 2.0
 
 
 @dataclass(frozen=True)
-class FlapFault:
+class FlapFault(RegionLinks):
     """`region` is cut off for `down_s`, back for `up_s`, and so on, as long as the fault lasts.
 
     The last cut is left out when it would not end in time. how: as in partition.
     """
 
-    region: str
     down_s: float = 4.0
     up_s: float = 4.0
     how: Literal["stall", "blackhole", "refuse"] = "stall"
 
-    @property
-    def targets(self) -> tuple[str, ...]:
-        return (self.region,)
-
     def check(self, context: FaultContext) -> None:
-        known_region(self.region, context)
+        super().check(context)
         for name, seconds in (("down_s", self.down_s), ("up_s", self.up_s)):
             if not LEAST_S <= seconds <= 3600:
                 raise DoesNotFit(
@@ -48,8 +41,3 @@ class FlapFault:
         every_s = self.down_s + self.up_s
         count = int((lasting_s - self.down_s + 1e-6) // every_s) + 1
         return [(i * every_s, i * every_s + self.down_s) for i in range(count)]
-
-    def apply(
-        self, deployment: Deployment, impairments: Mapping[Link, Impairment]
-    ) -> AbstractAsyncContextManager[None]:
-        return deployment.network.harm(impairments)

@@ -2,37 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
 from lab.errors import DoesNotFit
-from lab.faults.where import known_region
-from lab.protocols import Deployment, FaultContext, Impairment, Latency
+from lab.faults.region_links import RegionLinks
+from lab.protocols import FaultContext, Impairment, Latency
 from lab.topology import Link
 
 
 @dataclass(frozen=True)
-class LatencyFault:
+class LatencyFault(RegionLinks):
     """Every link from and to `region` gets slower by `add_ms`, in each direction.
 
     add_ms: one number, or [least, most]: drawn once per link from the seed and constant while in
     force, because jitter inside one TCP stream only ever shows its upper end.
     """
 
-    region: str
     add_ms: float | tuple[float, float]
-
-    @property
-    def targets(self) -> tuple[str, ...]:
-        return (self.region,)
 
     @property
     def bounds_ms(self) -> tuple[float, float]:
         return self.add_ms if isinstance(self.add_ms, tuple) else (self.add_ms, self.add_ms)
 
     def check(self, context: FaultContext) -> None:
-        known_region(self.region, context)
+        super().check(context)
         low, high = self.bounds_ms
         if not 0 < low <= high <= 60_000:
             raise DoesNotFit(
@@ -45,8 +38,3 @@ class LatencyFault:
             link: Latency(float(round(context.random.uniform(low, high))))
             for link in context.topology.links_of(self.region)
         }
-
-    def apply(
-        self, deployment: Deployment, impairments: Mapping[Link, Impairment]
-    ) -> AbstractAsyncContextManager[None]:
-        return deployment.network.harm(impairments)
