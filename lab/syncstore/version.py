@@ -15,6 +15,8 @@ from typing import NamedTuple
 INCARNATION_DIGITS = 28
 LATEST_MS = 7_258_118_400_000
 """2200-01-01 in Unix milliseconds: a later time is no clock's error but a malformed frame."""
+COUNTER_LIMIT = 2**32
+"""A higher counter is no writer's but a malformed frame; a writer that comes to it goes on with the next ms."""
 AHEAD_MS = 500
 """Versions further ahead of the own clock than this are adopted, counted and alarmed."""
 
@@ -69,3 +71,34 @@ def node_of(origin_: str) -> str:
 
 def incarnation_of(origin_: str) -> str:
     return parts(origin_)[2]
+
+
+class VersionClock:
+    """Makes the versions of one node's writes.
+
+    A new version is above the node's clock and its last version, and above what is present or was seen
+    of the key. Only the first two move it: a version from the future is passed by for its own key alone,
+    so one region's wrong clock never becomes everybody's.
+    """
+
+    __slots__ = ("counter", "time")
+
+    def __init__(self) -> None:
+        self.time = self.counter = 0
+
+    def next(self, wall_ms: int, *above: tuple[int, int]) -> tuple[int, int]:
+        """(time, counter) of a new version; `above`: of versions of the key it must pass."""
+        if wall_ms > self.time:
+            self.time, self.counter = wall_ms, 0
+        else:
+            self.counter += 1
+        made = (self.time, self.counter)
+        for time, counter in above:
+            if (time, counter) >= made:
+                made = (time, counter + 1) if counter + 1 < COUNTER_LIMIT else (time + 1, 0)
+        return made
+
+    def raise_to(self, time: int, counter: int) -> None:
+        """What was forgotten must stay below what is written from now on."""
+        if (time, counter) > (self.time, self.counter):
+            self.time, self.counter = time, counter

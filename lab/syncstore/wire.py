@@ -16,7 +16,7 @@ import msgspec
 from lab.syncstore.errors import Malformed
 from lab.syncstore.record import KEY_BYTES, VALUE_BYTES, Record, bucket_parts, filled
 from lab.syncstore.vector import Floor, Vector
-from lab.syncstore.version import LATEST_MS, parts
+from lab.syncstore.version import COUNTER_LIMIT, LATEST_MS, parts
 
 FRAME_BYTES: Final = 1024 * 1024
 WAN_FRAME_BYTES: Final = 64 * 1024
@@ -382,7 +382,11 @@ def _check(record: Record, scope: str) -> None:
             raise ValueError(f"bucket {record.bucket!r} is not of scope {scope}")
         if len(_buckets) < 65536:
             _buckets[record.bucket] = scope
-    if not 0 <= record.time <= LATEST_MS or not 0 <= record.counter < 2**48 or not 0 <= record.expires <= LATEST_MS:
+    if (
+        not 0 <= record.time <= LATEST_MS
+        or not 0 <= record.counter < COUNTER_LIMIT
+        or not 0 <= record.expires <= LATEST_MS
+    ):
         raise ValueError(f"a version's time, counter or expiry is out of bounds: {record.time}, {record.counter}")
     if record.sequence < 1 or record.sequence >= 2**62 or not record.key:
         raise ValueError("a record needs a sequence and a key")
@@ -392,5 +396,3 @@ def _check(record: Record, scope: str) -> None:
         raise ValueError(f"a value is longer than {VALUE_BYTES} bytes")
     if record.maker is not record.origin:
         parts(record.maker or "")
-
-

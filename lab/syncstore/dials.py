@@ -1,0 +1,255 @@
+"""Connections: who is dialled when, who is greeted how, and who is given up.
+
+Owns links from their opening to their end, and the choice of gateways. A node that can't be reached is
+tried again after a random part of a growing span, never less often than every few seconds; nothing
+else of the node depends on whether it is reached.
+"""
+
+from __future__ import annotations
+
+from lab.syncstore.core import Core
+from lab.syncstore.feed import Feed
+from lab.syncstore.gateway import should_hear, targets
+from lab.syncstore.links import CLIENT, PEER, WAN, Link, refusal
+from lab.syncstore.record import GLOBAL, SCOPES
+from lab.syncstore.version import incarnation_of, node_of, region_of
+from lab.syncstore.wire import PROTOCOL, Hello, ResetAsk, encode
+
+FIRST_WAIT_MS = 100.0
+RESET_AGAIN_MS = 5000.0
+SETTLE_MS = 1000.0
+"""Two nodes that hear one region at once both go on for so long: their peers must have seen it first."""
+
+
+class _Target:
+    """A node, or a region of which any node will do, that is dialled until it answers."""
+
+    __slots__ = ("due_ms", "failures", "node", "nodes", "since_ms")
+
+    def __init__(self, nodes: list[str]) -> None:
+        self.nodes = nodes
+        self.node = ""
+        """The one dialled now."""
+        self.failures = 0
+        self.due_ms = 0.0
+        self.since_ms = 0.0
+
+
+class Dials:
+    def __init__(self, core: Core) -> None:
+        self.core = core
+        config = core.config
+        # Of two nodes of a region the lower name dials.
+        self._peers = {one: _Target([one]) for one in config.peers if config.node < one}
+        self._regions = {region: _Target(targets(config.node, config.members[region])) for region in config.foreign}
+        self._alone_ms: dict[str, float] = {}
+
+    # -- opening and greeting --------------------------------------------------------------------
+
+    def hello(self, purpose: str) -> Hello:
+        core, config = self.core, self.core.config
+        scopes = SCOPES if purpose == PEER else (GLOBAL,)
+        nodes = purpose != CLIENT
+        return Hello(
+            config.cluster,
+            PROTOCOL,
+            config.features,
+            config.members_hash,
+            config.region,
+            config.node,
+            core.incarnation,
+            purpose,
+            core.now.wall_ms,
+            {scope: core.replicas[scope].vector for scope in scopes} if nodes else {},
+            {scope: core.replicas[scope].floor for scope in scopes} if nodes else {},
+            core.synced,
+            core.blank,
+        )
+
+    def opened(self, link: Link) -> None:
+        self.core.links[link.number] = link
+        link.heard_ms = link.opened_ms
+        if link.dialled:
+            self.core.outlet.send(link.number, encode(self.hello(link.purpose)))
+
+    def greeted(self, link: Link, hello: Hello) -> None:
+        """The other side's first frame."""
+        core = self.core
+        why = refusal(core.config, link, hello)
+        if not why and link.hello is not None:
+            why = "expected one hello, found a second"
+        if why:
+            core.drop(link, why, "hello_refused")
+            return
+        link.hello = hello
+        if not link.dialled:
+            core.outlet.send(link.number, encode(self.hello(link.purpose)))
+        if link.purpose == CLIENT:
+            return
+        if hello.members != core.config.members_hash:
+            core.counters["members_differ"] += 1
+            core.tell(f"{hello.region}/{hello.node} was told other members than this node")
+        link.credit = core.config.limits.credit_bytes
+        self._reached(link)
+        for other in [one for one in core.links.values() if one is not link and one.hello is not None]:
+            if other.purpose == link.purpose and other.node == link.node and bool(other.dialled) == bool(link.dialled):
+                core.drop(other, "a newer connection took its place", "replaced")
+        self._feed(link, hello)
+
+    def _feed(self, link: Link, hello: Hello) -> None:
+        core = self.core
+        for scope in SCOPES if link.purpose == PEER else (GLOBAL,):
+            stated = hello.vectors.get(scope)
+            floor = hello.floors.get(scope)
+            if stated is None or floor is None:
+                core.drop(link, "expected vectors and floors in a node's hello", "malformed")
+                return
+            link.stated[scope], link.floors[scope] = stated.copy(), floor
+            self.heard_of_me(scope, stated.entries)
+            if link.purpose == PEER:
+                core.replicas[scope].second.join(stated)
+            if link.purpose == PEER or not link.dialled:
+                link.feeds[scope] = Feed(
+                    core.replicas[scope],
+                    stated,
+                    self._own_and_heard if link.purpose == PEER else self._of_region,
+                    core.config.limits,
+                    core.outlet.bits,
+                    everything=link.purpose == PEER,
+                )
+            self.agree(link, scope)
+
+    def _own_and_heard(self, origin: str) -> bool:
+        region = region_of(origin)
+        if region == self.core.config.region:
+            return node_of(origin) == self.core.config.node
+        return region in self.core.hearing()
+
+    def _of_region(self, origin: str) -> bool:
+        return region_of(origin) == self.core.config.region
+
+    def heard_of_me(self, scope: str, entries: dict[str, int]) -> None:
+        """Somebody states what it holds of this node: an old disk was restored, or the clock went back,
+        if that is more than this node knows of itself."""
+        core = self.core
+        prefix = f"{core.config.region}/{core.config.node}/"
+        for origin, entry in entries.items():
+            if not origin.startswith(prefix):
+                continue
+            of = incarnation_of(origin)
+            core.known_incarnation = max(core.known_incarnation, of)
+            if of > core.incarnation or (of == core.incarnation and entry > core.replicas[scope].sequence):
+                core.counters["restored_disk"] += 1
+                core.tell("others know writes of this node that it does not: was an old disk restored?")
+                core.take_incarnation()
+
+    def agree(self, link: Link, scope: str) -> None:
+        """Whether records may pass, as far as what was forgotten goes; else ask for a reset."""
+        core = self.core
+        replica, floor = core.replicas[scope], link.floors[scope]
+        covered = replica.vector.covers_all(floor.vector)
+        covering = link.stated[scope].covers_all(replica.floor.vector)
+        feed = link.feeds.get(scope)
+        if feed is not None:
+            if feed.open and not (covered and covering):
+                feed.stop()
+            feed.open = covered and covering
+        if covered or not link.receives:
+            return
+        if not covering:
+            if (core.config.region, core.config.node) < (link.region, link.node):
+                return  # neither covers the other: the lower name sends the reset
+            core.counters["forced_conflict"] += 1
+        asked = link.asked_reset_ms.get(scope)
+        if asked is None or core.now.mono_ms - asked >= RESET_AGAIN_MS:
+            link.asked_reset_ms[scope] = core.now.mono_ms
+            link.staging.pop(scope, None)
+            core.outlet.send(link.number, encode(ResetAsk(scope)))
+
+    def closed(self, link: Link) -> None:
+        for feed in link.feeds.values():
+            feed.stop()
+        self.core.links.pop(link.number, None)
+        self.core.watches.end_all(link.number)
+
+    # -- dialling --------------------------------------------------------------------------------
+
+    def tick(self) -> None:
+        """Dial who is due; let go of who is silent or not needed."""
+        now_ms = self.core.now.mono_ms
+        self._silent(now_ms)
+        for node, target in self._peers.items():
+            if not any(one.purpose == PEER and one.node == node for one in self.core.links.values()):
+                self._dial(target, PEER, now_ms)
+        hearing = self._region_hearing()
+        for region, target in self._regions.items():
+            mine = [one for one in self.core.links.values() if one.purpose == WAN and one.dialled in target.nodes]
+            if should_hear(region, self.core.config.node, hearing):
+                self._alone_ms.pop(region, None)
+                if not any(not one.dropped for one in mine):
+                    self._dial(target, WAN, now_ms)
+            elif mine and now_ms - self._alone_ms.setdefault(region, now_ms) >= SETTLE_MS:
+                for link in mine:
+                    self.core.drop(link, "another node of this region hears yours", "gateway_changed")
+
+    def _region_hearing(self) -> dict[str, set[str]]:
+        hearing = {one.node: set(one.beacon.hears) if one.beacon is not None else set() for one in self.core.peers()}
+        hearing[self.core.config.node] = self.core.hearing()
+        return hearing
+
+    def _silent(self, now_ms: float) -> None:
+        limits = self.core.config.limits
+        for link in list(self.core.links.values()):
+            if link.purpose != CLIENT and not link.dropped and now_ms - link.heard_ms >= limits.silent_ms:
+                self.core.drop(link, f"not a byte for {limits.silent_ms / 1000:g} s", "silent")
+                self._failed(link.purpose, link.dialled)
+
+    def _dial(self, target: _Target, purpose: str, now_ms: float) -> None:
+        limits = self.core.config.limits
+        if target.node:
+            if now_ms - target.since_ms < 2 * limits.dial_timeout_ms:
+                return
+            target.node = ""  # the runner never answered
+        if now_ms < target.due_ms:
+            return
+        target.node = target.nodes[target.failures % len(target.nodes)]
+        target.since_ms = now_ms
+        self.core.counters["dials"] += 1
+        self.core.outlet.dial(target.node, purpose)
+
+    def failed(self, node: str, purpose: str) -> None:
+        self.core.counters["dials_failed"] += 1
+        self._failed(purpose, node)
+
+    def _failed(self, purpose: str, node: str) -> None:
+        target = self._target(purpose, node)
+        if target is None:
+            return
+        limits = self.core.config.limits
+        target.failures += 1
+        target.node = ""
+        rounds = target.failures // len(target.nodes)
+        span = min(limits.probe_ms, FIRST_WAIT_MS * 2 ** min(rounds, 12))
+        jitter = (self.core.outlet.bits() & 0xFFFF) / 0x10000
+        target.due_ms = self.core.now.mono_ms + span * jitter
+
+    def _target(self, purpose: str, node: str) -> _Target | None:
+        if purpose == PEER:
+            return self._peers.get(node)
+        return next((one for one in self._regions.values() if node in one.nodes), None)
+
+    def connected(self, link: Link) -> None:
+        """The dial was answered; whether by the right one, its hello will tell."""
+        target = self._target(link.purpose, link.dialled)
+        if target is not None:
+            target.node = ""
+
+    def _reached(self, link: Link) -> None:
+        target = self._target(link.purpose, link.dialled) if link.dialled else None
+        if target is not None:
+            target.failures = target.nodes.index(link.dialled)
+
+    def lost(self, link: Link) -> None:
+        """A link that we dialled ended: try again, another node first where there is one."""
+        if link.dialled:
+            self._failed(link.purpose, link.dialled)

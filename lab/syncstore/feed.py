@@ -1,0 +1,163 @@
+"""What one link is sent of one scope: streams where the ring reaches, else a delta.
+
+Owns what was sent and what is still to be sent. Knows nothing of credit or sockets: whoever has room
+asks for the next frame. There is no queue: a slow link costs a position, not memory.
+
+*Primary* origins are streamed as they come: a node's own and, as gateway, those it hears; to another
+region, those of the own region. Any other is somebody else's to send, and is sent here, by delta, only
+when the peer has been behind on it for a while.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from lab.syncstore.config import Limits
+from lab.syncstore.delta import Cut
+from lab.syncstore.replica import Replica
+from lab.syncstore.vector import Vector
+
+
+class Feed:
+    def __init__(
+        self,
+        replica: Replica,
+        stated: Vector,
+        primary: Callable[[str], bool],
+        limits: Limits,
+        bits: Callable[[], int],
+        *,
+        everything: bool,
+    ) -> None:
+        """stated: what the peer says it holds. everything: begin with all it lacks, whoever's it is."""
+        self.replica, self.stated = replica, stated.copy()
+        self.open = False
+        """Closed while either side lacks what the other one forgot."""
+        self._primary, self._limits, self._bits = primary, limits, bits
+        self._sent: dict[str, int] = {}
+        self._pending: set[str] = set()
+        self._behind: dict[str, tuple[float, int]] = {}
+        self._cut: Cut | None = None
+        self._bodies: Iterator[bytes] = iter(())
+        self._delta_wanted = everything
+        self._awaited: tuple[Vector, float] | None = None
+        self._reset: Iterator[bytes] | None = None
+        self.deltas = 0
+        self.advance_all()
+        if everything and not any(not primary(one) for one in self._lacking()):
+            self._delta_wanted = self._lacks_marks()
+
+    def _lacking(self) -> list[str]:
+        return self.replica.vector.beyond(self.stated)
+
+    def _lacks_marks(self) -> bool:
+        closed = self.stated.closed
+        return any(closed.get(member, "") < mark for member, mark in self.replica.vector.closed.items())
+
+    def advance_all(self) -> None:
+        self._pending.update(one for one in self.replica.vector.entries if self._primary(one))
+
+    def advanced(self, origin: str) -> None:
+        """More of an origin is held here now."""
+        if self._primary(origin):
+            self._pending.add(origin)
+
+    def go_back(self, vector: Vector) -> None:
+        """The peer did not take what was sent: go on from where it says it is."""
+        self.stated.join(vector)
+        self._sent = {}
+        self.stop()
+        self.advance_all()
+
+    def stop(self) -> None:
+        if self._cut is not None:
+            self._cut.close()
+            self._cut, self._delta_wanted = None, True
+
+    def states(self, vector: Vector, now_ms: float) -> None:
+        """The peer tells what it holds; what nobody sends it is sent after a while."""
+        self.stated.join(vector)
+        waited = self._limits.third_region_after_ms
+        behind = {}
+        for origin, entry in self.replica.vector.entries.items():
+            held = self.stated.get(origin)
+            if held >= entry or self._primary(origin):
+                continue
+            since, then = self._behind.get(origin, (now_ms, entry))
+            behind[origin] = (now_ms, entry) if held >= then else (since, then)
+        if self._lacks_marks():
+            behind[""] = self._behind.get("", (now_ms, 0))
+        self._behind = behind
+        if any(now_ms - since >= waited for since, _ in behind.values()) and self._may_cut(now_ms):
+            self._delta_wanted = True
+            self._behind = {}
+
+    def _may_cut(self, now_ms: float) -> bool:
+        if self._cut is not None:
+            return False
+        if self._awaited is None:
+            return True
+        vector, since = self._awaited
+        return self.stated.covers_all(vector) or now_ms - since >= 5 * self._limits.third_region_after_ms
+
+    def begin_reset(self) -> None:
+        """Send the whole state, which is to replace the peer's; its connections end when it has it."""
+        if self._reset is None and self.replica.applying is None:
+            self._reset = self.replica.state()
+            self.deltas += 1
+
+    def next(self, now_ms: float) -> bytes | None:
+        """The next frame's body, or None when there is nothing to send now."""
+        if self._reset is not None:
+            body = next(self._reset, None)
+            if body is not None:
+                return body
+            self._reset = None
+        if not self.open:
+            return None
+        while True:
+            if self._cut is not None:
+                body = next(self._bodies, None)
+                if body is not None:
+                    self.replica.effort += 1 + len(body) // 256
+                    return body
+                self._end_cut(now_ms)
+            body = self._next_of_stream()
+            if body is not None:
+                return body
+            if not self._delta_wanted or not self._begin_cut():
+                return None
+
+    def _next_of_stream(self) -> bytes | None:
+        while self._pending:
+            origin = next(iter(self._pending))
+            sent = self._sent.get(origin, -1)
+            if sent < 0:
+                sent = max(self.stated.get(origin), 0)
+            if sent >= self.replica.vector.get(origin):
+                self._pending.discard(origin)
+                continue
+            chunk = self.replica.ring.find(origin, sent + 1)
+            if chunk is None:
+                self._pending.discard(origin)
+                self._delta_wanted = True
+                continue
+            self._sent[origin] = chunk.last
+            return chunk.body
+        return None
+
+    def _begin_cut(self) -> bool:
+        cut = self.replica.cut(self._bits(), self.stated)
+        if cut is None:
+            return False
+        self._cut, self._bodies, self._delta_wanted = cut, cut.bodies(self._limits.wan_frame_bytes), False
+        self.deltas += 1
+        return True
+
+    def _end_cut(self, now_ms: float) -> None:
+        assert self._cut is not None
+        for origin, entry in self._cut.vector.entries.items():
+            self._sent[origin] = max(self._sent.get(origin, 0), entry)
+        self._awaited = (self._cut.vector, now_ms)
+        self._cut = None
+        self.advance_all()

@@ -1,0 +1,320 @@
+"""Records that come in: streams, deltas, resets and repairs, from peers at once, from regions in slices.
+
+Owns the order in which they are taken, logged and acknowledged. Records of the own region are merged
+as they arrive; another region's wait in its link's inbox and are worked off a slice at a time, so
+that whatever a region sends, the own one's requests are looked at first.
+"""
+
+from __future__ import annotations
+
+from lab.syncstore import journal
+from lab.syncstore.acks import Waiting
+from lab.syncstore.core import Core
+from lab.syncstore.delta import Staging
+from lab.syncstore.divergence import taken
+from lab.syncstore.errors import Malformed
+from lab.syncstore.journal import Repaired
+from lab.syncstore.links import PEER, Link
+from lab.syncstore.record import GLOBAL, Record, later
+from lab.syncstore.replica import Applying, Replica
+from lab.syncstore.vector import Vector
+from lab.syncstore.version import AHEAD_MS, region_of
+from lab.syncstore.wire import (
+    Delta,
+    DeltaEnd,
+    Exchange,
+    Message,
+    Reset,
+    ResetEnd,
+    Stream,
+    Want,
+    array_of,
+    encode,
+    encode_record,
+    records_of,
+)
+
+RESET = -1
+"""The staging of a reset has this for its cut's number."""
+OWN, FROM_PEER, FROM_REGION = "own", "peer", "region"
+BUCKET_RECORDS = 2000
+"""Of a hash bucket that differs, at most so many are exchanged at once."""
+
+
+class Intake:
+    def __init__(self, core: Core) -> None:
+        self.core = core
+        self._source = OWN
+        self._queue: list[tuple[Replica, Applying, Link, bool]] = []
+        """Whole deltas being merged, in slices: (replica, applying, link, whether it is a reset)."""
+        self.inboxes: set[Link] = set()
+        self.lost: list[Waiting] = []
+        """Own writes whose incarnation ended before they were acknowledged: they may have happened."""
+        self.was_reset = False
+        for replica in core.replicas.values():
+            replica.on_placed = self._placed
+
+    # -- one by one ------------------------------------------------------------------------------
+
+    def arrived(self, link: Link, message: Message, body: bytes) -> None:
+        """A frame that brings records. Raises Malformed."""
+        if not link.receives:
+            raise Malformed("expected nothing to store from whoever subscribed here")
+        if link.purpose == PEER:
+            self._take(link, message, body)
+            return
+        link.inbox.append((message, body))
+        link.inbox_bytes += len(body)
+        self.inboxes.add(link)
+        if link.inbox_bytes > 2 * self.core.config.limits.credit_bytes:
+            self.core.drop(link, "it sends more than it was given credit for", "credit_exceeded")
+
+    def work(self, count: int) -> bool:
+        """Work off about `count` records of what other regions sent; True while there is more."""
+        self._apply(count)
+        effort = sum(one.effort for one in self.core.replicas.values())
+        for link in list(self.inboxes):
+            while link.inbox and not link.dropped:
+                if sum(one.effort for one in self.core.replicas.values()) - effort >= count:
+                    return True
+                message, body = link.inbox.popleft()
+                link.inbox_bytes -= len(body)
+                link.worked_bytes += len(body)
+                try:
+                    self._take(link, message, body)
+                except Malformed as error:
+                    self.core.drop(link, str(error), "malformed")
+            self.inboxes.discard(link)
+        return bool(self._queue)
+
+    def _take(self, link: Link, message: Message, body: bytes) -> None:
+        if isinstance(message, Stream):
+            self._stream(link, message, body)
+        elif isinstance(message, Delta):
+            self._part(link, message.scope, message.cut, message.number, message.origin, body)
+        elif isinstance(message, Reset):
+            if message.scope in link.asked_reset_ms:
+                self._part(link, message.scope, RESET, message.number, message.origin, body)
+        elif isinstance(message, DeltaEnd):
+            self._delta_end(link, message, body)
+        elif isinstance(message, ResetEnd):
+            self._reset_end(link, message, body)
+
+    def _replica(self, link: Link, scope: str) -> Replica:
+        replica = self.core.replicas.get(scope)
+        if replica is None or (scope != GLOBAL and link.purpose != PEER):
+            raise Malformed(f"expected a scope that crosses here, found {scope[:20]!r}")
+        return replica
+
+    def may_take(self, link: Link, scope: str) -> bool:
+        """Nothing is taken from one whose floor is not covered here, but a reset."""
+        theirs = link.floors.get(scope)
+        return theirs is None or self.core.replicas[scope].vector.covers_all(theirs.vector)
+
+    # -- streams ---------------------------------------------------------------------------------
+
+    def _stream(self, link: Link, message: Stream, body: bytes) -> None:
+        replica = self._replica(link, message.scope)
+        if not self.may_take(link, message.scope) or replica.vector.is_closed(message.origin):
+            return
+        if message.origin == replica.origin:
+            self.core.counters["own_stream_came_back"] += 1
+            return
+        self._source = FROM_PEER if link.purpose == PEER else FROM_REGION
+        try:
+            last = replica.take(message, body)
+        finally:
+            self._source = OWN
+        if last is None:
+            self._want(link, replica)
+            return
+        if last:
+            self.core.append(body, (replica.scope, message.origin, last))
+            self.core.advanced(replica, message.origin)
+        if link.purpose == PEER:
+            held = replica.vector.get(message.origin)
+            replica.second.raise_to(message.origin, held)
+            link.held.setdefault(replica.scope, {})[message.origin] = held
+
+    def _want(self, link: Link, replica: Replica) -> None:
+        """Say where to go on from; not again before the answer can be here."""
+        now_ms = self.core.now.mono_ms
+        if now_ms - link.wanted_ms.get(replica.scope, -1e9) < self.core.config.limits.beacon_ms:
+            return
+        link.wanted_ms[replica.scope] = now_ms
+        self.core.counters["gaps"] += 1
+        self.core.outlet.send(link.number, encode(Want(replica.scope, replica.vector)))
+
+    # -- deltas and resets -----------------------------------------------------------------------
+
+    def _part(self, link: Link, scope: str, cut: int, number: int, origin: str, body: bytes) -> None:
+        self._replica(link, scope)
+        staging = link.staging.get(scope)
+        if staging is None or staging.cut != cut:
+            staging = link.staging[scope] = Staging(cut)
+        if not staging.add(number, origin, body):
+            del link.staging[scope]
+
+    def _delta_end(self, link: Link, end: DeltaEnd, body: bytes) -> None:
+        replica = self._replica(link, end.scope)
+        staging = link.staging.pop(end.scope, None) or Staging(end.cut)
+        if staging.cut != end.cut or len(staging.parts) != end.parts:
+            self._want(link, replica)
+            return
+        if not self.may_take(link, end.scope) or not replica.covers_delta(end):
+            self.core.counters["deltas_refused"] += 1
+            self._want(link, replica)
+            return
+        if replica.applying is not None or replica.vector.covers_all(end.vector):
+            return  # another one is on its way in; the peer sees from the vector what is still lacking
+        for _, part in staging.parts:
+            self.core.append(part)
+        self.core.append(body)
+        self._queue.append((replica, Applying(replica, staging.parts, end), link, False))
+        self.core.counters["deltas_taken"] += 1
+        if link.purpose == PEER:
+            self._apply(self.core.config.limits.slice_records)
+
+    def _apply(self, count: int) -> None:
+        while self._queue and count > 0:
+            replica, applying, link, is_reset = self._queue[0]
+            self._source = FROM_PEER if link.purpose == PEER else FROM_REGION
+            try:
+                done = applying.step(count)
+            finally:
+                self._source = OWN
+            if not done:
+                return
+            self._queue.pop(0)
+            count -= self.core.config.limits.slice_records // 4
+            if is_reset:
+                self._replaced(replica, applying, link)
+            else:
+                self._applied(replica, applying, link)
+
+    def _applied(self, replica: Replica, applying: Applying, link: Link) -> None:
+        vector: Vector = applying.end.vector
+        # All of it stood in the log before the first record was merged.
+        self.core.holds(replica, vector)
+        if link.purpose == PEER:
+            replica.second.join(vector)
+            link.beacon_ms = -1e9  # tell at once how far this node has come
+        for origin in vector.entries:
+            self.core.advanced(replica, origin)
+
+    def _reset_end(self, link: Link, end: ResetEnd, body: bytes) -> None:
+        replica = self._replica(link, end.scope)
+        staging = link.staging.pop(end.scope, None) or Staging(RESET)
+        if end.scope not in link.asked_reset_ms or len(staging.parts) != end.parts:
+            return
+        del link.asked_reset_ms[end.scope]
+        if self.may_take(link, end.scope) and replica.vector.covers_all(end.vector) and not self.core.blank:
+            return
+        fresh = Replica(end.scope, 0)
+        fresh.on_placed = lambda record, old: None
+        self._queue.append((fresh, Applying(fresh, [*staging.parts], end), link, True))
+
+    def _replaced(self, fresh: Replica, applying: Applying, link: Link) -> None:
+        """The snapshot takes the table's place; what only this region wrote is written again."""
+        core, replica = self.core, self.core.replicas[fresh.scope]
+        self._queue = [one for one in self._queue if one[0] is not replica]
+        core.flush_batch(replica)
+        survivors = self._survivors(replica, fresh)
+        for body in fresh.state():
+            core.append(body)
+        for acks in core.acks.values():
+            for waiting in acks.give_up():
+                self.lost.append(waiting)
+        replica.replace(fresh)
+        core.forget_unsynced()
+        core.holds(replica, fresh.vector.copy())
+        core.clock.raise_to(replica.floor.time, replica.floor.counter)
+        core.take_incarnation()
+        for record in survivors:
+            self._write_again(replica, record)
+        core.flush_batch(replica)
+        core.counters["resets_taken"] += 1
+        core.tell(f"took a reset of the {replica.scope} scope from {link.node}; {len(survivors)} records written again")
+        core.blank = False
+        for one in list(core.links.values()):
+            if one.purpose != "client" and (replica.scope == GLOBAL or one.purpose == PEER):
+                core.drop(one, "this node took a reset", "ended_by_reset")
+        self.was_reset = True
+
+    def _survivors(self, replica: Replica, fresh: Replica) -> list[Record]:
+        """Records of the own region that the snapshot has not seen."""
+        region = self.core.config.region
+        return [
+            record
+            for origin, index in replica.table.indexes.items()
+            if region_of(origin) == region
+            for record in index.above(max(fresh.vector.get(origin), 0))
+        ]
+
+    def _write_again(self, replica: Replica, record: Record) -> None:
+        present = replica.table.get(record.bucket, record.key)
+        if present is not None and not later(record, present):
+            return
+        version = (record.time, record.counter, record.maker)
+        if present is None:
+            floor = replica.floor
+            if (record.time, record.counter, record.maker or "") <= (floor.time, floor.counter, floor.maker):
+                version = (floor.time, floor.counter + 1, replica.origin)
+                self.core.clock.raise_to(floor.time, floor.counter + 1)
+        time, counter, maker = version
+        again = Record(0, record.bucket, record.key, record.value, time, counter, record.expires, maker, record.tokens)
+        replica.write(again)
+
+    # -- repairs ---------------------------------------------------------------------------------
+
+    def exchange(self, link: Link, scope: str, place: int, *, answer: bool) -> None:
+        """Send all records of a hash bucket."""
+        found = self.core.watchmen[scope].records(place)
+        records, count = [], 0
+        for origin, some in found.items():
+            some = some[: BUCKET_RECORDS - count]
+            count += len(some)
+            records.append((origin, array_of([encode_record(one) for one in some])))
+        body = encode(Exchange(scope, place, answer, records))
+        if len(body) < 1024 * 1024:
+            self.core.outlet.send(link.number, body)
+
+    def exchanged(self, link: Link, message: Exchange) -> None:
+        replica = self._replica(link, message.scope)
+        if not self.may_take(link, message.scope) or replica.applying is not None:
+            return
+        if message.answer:
+            self.exchange(link, message.scope, message.bucket, answer=False)
+        for origin, raw in message.records:
+            records = [one for one in records_of(raw, origin, message.scope) if self._known(replica, one)]
+            for record in taken(replica, records):
+                self.core.counters["repairs"] += 1
+                self.core.tell(f"repaired {record.bucket} after a divergence from {link.node}")
+                self.core.append(journal.encode(Repaired(replica.scope, origin, array_of([encode_record(record)]))))
+
+    def _known(self, replica: Replica, record: Record) -> bool:
+        """A repair takes only what the vector says should be here."""
+        return replica.vector.covers(record.origin, record.sequence)
+
+    # -- what became present ---------------------------------------------------------------------
+
+    def _placed(self, record: Record, old: Record | None) -> None:
+        core = self.core
+        if record.time > core.now.wall_ms + AHEAD_MS:
+            core.counters["future_versions"] += 1
+        if self._source == OWN:
+            return
+        kind = "/register/" in record.bucket
+        maker = region_of(record.maker or record.origin)
+        if kind and maker != core.config.region:
+            core.on_foreign_register(record)
+            if old is not None and old.value is not None and region_of(old.maker or old.origin) == core.config.region:
+                core.counters["superseded"] += 1
+                if core.watches:
+                    core.watches.show(record, "superseded", False)
+                return
+        if core.watches and core.watches.of(record.bucket):
+            if self._source == FROM_PEER:
+                core.show(record, False)
+            else:
+                core.acks[record.bucket.partition("/")[0]].add_foreign(record, core.now.mono_ms)

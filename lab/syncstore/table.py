@@ -1,0 +1,164 @@
+"""A node's data of one scope: every key's present record, and by origin where it stands in its sequence.
+
+Owns the present record of a key, the index by origin, what an open cut still has to see, and the
+digest. Knows nothing of vectors, messages or time. Merging by version is `Replica`'s.
+
+The index holds, per origin, sequences in order beside the records that are still present. A
+record that is displaced leaves None in its place; arrays half empty are made anew, so they stay
+bounded by what is present. Whoever walks an old array meanwhile sees it as it was.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterator
+
+from sortedcontainers import SortedList
+
+from lab.syncstore.digest import Digest
+from lab.syncstore.record import Record, bucket_parts
+
+SLACK = 1024
+
+
+class Shelf:
+    """One bucket's records. `keys` is sorted, for prefixes."""
+
+    __slots__ = ("keys", "kind", "name", "records")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.kind = bucket_parts(name)[1]
+        self.records: dict[str, Record] = {}
+        self.keys: SortedList = SortedList()
+
+    def with_prefix(self, prefix: str, after: str = "") -> Iterator[Record]:
+        """By key, from the first above `after`."""
+        start = max(prefix, after)
+        for key in self.keys.irange(start, inclusive=(start != after, True)):
+            if not key.startswith(prefix):
+                return
+            yield self.records[key]
+
+
+class Index:
+    """One origin's present records by sequence."""
+
+    __slots__ = ("holes", "records", "sequences")
+
+    def __init__(self) -> None:
+        self.sequences: list[int] = []
+        self.records: list[Record | None] = []
+        self.holes = 0
+
+    def add(self, record: Record) -> None:
+        if not self.sequences or record.sequence > self.sequences[-1]:
+            self.sequences.append(record.sequence)
+            self.records.append(record)
+            return
+        place = bisect_left(self.sequences, record.sequence)
+        if place < len(self.sequences) and self.sequences[place] == record.sequence:
+            self.holes -= self.records[place] is None
+            self.records[place] = record
+            return
+        # In the middle of the arrays: a walk that holds them must not see them shift.
+        self.sequences = [*self.sequences[:place], record.sequence, *self.sequences[place:]]
+        self.records = [*self.records[:place], record, *self.records[place:]]
+
+    def remove(self, record: Record) -> None:
+        place = bisect_left(self.sequences, record.sequence)
+        if place < len(self.sequences) and self.records[place] is record:
+            self.records[place] = None
+            self.holes += 1
+            if self.holes * 2 > len(self.sequences) + SLACK:
+                self._tidy()
+
+    def swap(self, old: Record, new: Record) -> None:
+        place = bisect_left(self.sequences, old.sequence)
+        if place < len(self.sequences) and self.records[place] is old:
+            self.records[place] = new
+
+    def _tidy(self) -> None:
+        kept = [record for record in self.records if record is not None]
+        self.records = list(kept)
+        self.sequences = [record.sequence for record in kept]
+        self.holes = 0
+
+    def above(self, sequence: int) -> Iterator[Record]:
+        """Present records beyond a sequence, in order, as the arrays are at the first step."""
+        sequences, records = self.sequences, self.records
+        for place in range(bisect_right(sequences, sequence), len(sequences)):
+            record = records[place]
+            if record is not None:
+                yield record
+
+    def __len__(self) -> int:
+        return len(self.sequences) - self.holes
+
+
+class Table:
+    def __init__(self) -> None:
+        self.shelves: dict[str, Shelf] = {}
+        self.indexes: dict[str, Index] = {}
+        self.digest = Digest()
+        self.tombstones = 0
+        self.count = 0
+        self.on_displaced: list[Callable[[Record], None]] = []
+        """Told of every record that leaves its place: open cuts."""
+
+    def shelf(self, bucket: str) -> Shelf:
+        shelf = self.shelves.get(bucket)
+        if shelf is None:
+            shelf = self.shelves[bucket] = Shelf(bucket)
+        return shelf
+
+    def get(self, bucket: str, key: str) -> Record | None:
+        shelf = self.shelves.get(bucket)
+        return shelf.records.get(key) if shelf is not None else None
+
+    def place(self, record: Record) -> Record | None:
+        """Make it the key's present record; the one that was."""
+        shelf = self.shelf(record.bucket)
+        old = shelf.records.get(record.key)
+        if old is None:
+            shelf.keys.add(record.key)
+            self.count += 1
+        else:
+            self._displace(old)
+        shelf.records[record.key] = record
+        index = self.indexes.get(record.origin)
+        if index is None:
+            index = self.indexes[record.origin] = Index()
+        index.add(record)
+        self.digest.toggle(record)
+        self.tombstones += record.value is None
+        return old
+
+    def _displace(self, old: Record) -> None:
+        self.indexes[old.origin].remove(old)
+        self.digest.toggle(old)
+        self.tombstones -= old.value is None
+        for told in self.on_displaced:
+            told(old)
+
+    def swap(self, old: Record, new: Record) -> None:
+        """Put `new` in the place of `old`: same key, version and sequence (what expired loses its value)."""
+        self.digest.toggle(old)
+        self.digest.toggle(new)
+        self.tombstones += (new.value is None) - (old.value is None)
+        self.shelves[old.bucket].records[old.key] = new
+        self.indexes[old.origin].swap(old, new)
+
+    def remove(self, record: Record) -> None:
+        """Forget a key altogether."""
+        shelf = self.shelves[record.bucket]
+        self._displace(record)
+        del shelf.records[record.key]
+        shelf.keys.remove(record.key)
+        self.count -= 1
+        if not len(self.indexes[record.origin]):
+            del self.indexes[record.origin]
+
+    def records(self) -> Iterator[Record]:
+        for shelf in self.shelves.values():
+            yield from shelf.records.values()

@@ -1,0 +1,125 @@
+"""Watches as a node serves them: a snapshot, then changes, in order per key, coalesced for the slow.
+
+Owns what each watcher has still to be shown. Bounded by the keys watched: a key that changes twice
+before its watcher can take it is shown once, as it is then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from lab.syncstore.record import Record, later
+from lab.syncstore.tombstones import absent
+from lab.syncstore.wire import Change, Changes, Seen
+
+FRAME_BYTES = 64 * 1024
+CHANGE_BYTES = 160
+
+
+def seen(record: Record) -> Seen:
+    return Seen(record.time, record.counter, record.maker or record.origin, record.origin, record.sequence)
+
+
+def change(record: Record, kind: str, degraded: bool) -> Change:
+    value = record.value if kind in ("put", "superseded") else None
+    return Change(kind, record.key, value or b"", str(record.version), seen(record), degraded)
+
+
+class Watcher:
+    def __init__(self, link: int, number: int, bucket: str, prefix: str, secured: Callable[[Record], bool]) -> None:
+        """secured: whether a second node of the region holds a record."""
+        self.link, self.number, self.bucket, self.prefix = link, number, bucket, prefix
+        self._secured = secured
+        self._snapshot: Iterator[Record] = iter(())
+        self._in_snapshot = False
+        self._compacted = False
+        self._waiting: dict[str, tuple[Record, str, bool]] = {}
+
+    def begin(self, snapshot: Iterator[Record], *, compacted: bool) -> None:
+        self._snapshot, self._in_snapshot, self._compacted = snapshot, True, compacted
+        self._waiting.clear()
+
+    def go_on(self, missed: list[Record], wall_ms: int) -> None:
+        """Resume: what changed since the token."""
+        for record in missed:
+            self.show(record, "delete" if absent(record, wall_ms) else "put", False)
+
+    def show(self, record: Record, kind: str, degraded: bool) -> None:
+        held = self._waiting.get(record.key)
+        if held is None or not later(held[0], record):
+            self._waiting[record.key] = (record, kind, degraded)
+
+    def next(self, wall_ms: int, token: dict[str, int]) -> Changes | None:
+        """The next frame, or None when all was shown. token: where a watch that has seen all goes on."""
+        if self._in_snapshot:
+            frame = self._next_of_snapshot(wall_ms, token)
+            if frame is not None:
+                return frame
+        if not self._waiting:
+            return None
+        items, size = [], 0
+        for key in list(self._waiting):
+            record, kind, degraded = self._waiting.pop(key)
+            items.append(change(record, kind, degraded))
+            size += CHANGE_BYTES + len(items[-1].value) + len(key)
+            if size > FRAME_BYTES:
+                break
+        return Changes(self.number, items, token=None if self._waiting else token)
+
+    def _next_of_snapshot(self, wall_ms: int, token: dict[str, int]) -> Changes | None:
+        items, size = [], 0
+        for record in self._snapshot:
+            if absent(record, wall_ms):
+                continue
+            items.append(change(record, "put", not self._secured(record)))
+            size += CHANGE_BYTES + len(items[-1].value) + len(record.key)
+            if size > FRAME_BYTES:
+                return Changes(self.number, items, initial=True, compacted=self._first())
+        self._in_snapshot = False
+        token_now = None if self._waiting else token
+        return Changes(self.number, items, initial=True, whole=True, compacted=self._first(), token=token_now)
+
+    def _first(self) -> bool:
+        compacted, self._compacted = self._compacted, False
+        return compacted
+
+
+class Watches:
+    """Every watcher of a node, by bucket."""
+
+    def __init__(self) -> None:
+        self._by_bucket: dict[str, list[Watcher]] = {}
+        self._by_link: dict[tuple[int, int], Watcher] = {}
+        self.due: set[Watcher] = set()
+
+    def __bool__(self) -> bool:
+        return bool(self._by_link)
+
+    def __len__(self) -> int:
+        return len(self._by_link)
+
+    def add(self, watcher: Watcher) -> None:
+        self._by_bucket.setdefault(watcher.bucket, []).append(watcher)
+        self._by_link[watcher.link, watcher.number] = watcher
+        self.due.add(watcher)
+
+    def end(self, link: int, number: int) -> None:
+        watcher = self._by_link.pop((link, number), None)
+        if watcher is not None:
+            self._by_bucket[watcher.bucket].remove(watcher)
+            if not self._by_bucket[watcher.bucket]:
+                del self._by_bucket[watcher.bucket]
+            self.due.discard(watcher)
+
+    def end_all(self, link: int) -> None:
+        for one in [number for at, number in self._by_link if at == link]:
+            self.end(link, one)
+
+    def of(self, bucket: str) -> list[Watcher]:
+        return self._by_bucket.get(bucket, [])
+
+    def show(self, record: Record, kind: str, degraded: bool) -> None:
+        for watcher in self._by_bucket.get(record.bucket, ()):
+            if record.key.startswith(watcher.prefix):
+                watcher.show(record, kind, degraded)
+                self.due.add(watcher)
