@@ -10,7 +10,7 @@ from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from lab.syncstore import journal
+from lab.syncstore import entries
 from lab.syncstore.acks import Acks, Waiting
 from lab.syncstore.config import Config
 from lab.syncstore.divergence import Watchman
@@ -89,7 +89,7 @@ class Core:
             self.flush_batch(replica)
             above = max(above, replica.vector.latest_incarnation(self.config.region, self.config.node))
         self.incarnation = incarnation(self.now.wall_ms, self.outlet.bits(), above)
-        self.append(journal.encode(journal.Started(self.incarnation)))
+        self.append(entries.encode(entries.Started(self.incarnation)))
         for replica in self.replicas.values():
             replica.renew(self.origin)
 

@@ -17,12 +17,12 @@ HASH_BUCKETS = 1024
 
 
 def hash_bucket(record: Record) -> int:
-    return xxh3_64_intdigest(record.key, len(record.bucket)) % HASH_BUCKETS
+    return xxh3_64_intdigest(record.key.encode(), len(record.bucket)) % HASH_BUCKETS
 
 
 def fingerprint(record: Record) -> int:
     """64 bits of a record's bucket, key, version and value; never of where in a sequence it stands."""
-    version = f"{record.bucket}\0{record.key}\0{record.time}.{record.counter}.{record.maker}"
+    version = f"{record.bucket}\0{record.key}\0{record.time}.{record.counter}.{record.maker}".encode()
     return xxh3_64_intdigest(record.value or b"", xxh3_64_intdigest(version))
 
 

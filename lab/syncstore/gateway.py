@@ -12,7 +12,7 @@ from xxhash import xxh3_64_intdigest
 
 def rank(region: str, node: str) -> int:
     """Rendezvous: each foreign region sorts the nodes its own way, so gateways spread over them."""
-    return xxh3_64_intdigest(f"{region}|{node}")
+    return xxh3_64_intdigest(f"{region}|{node}".encode())
 
 
 def should_hear(region: str, node: str, hearing: Mapping[str, Set[str]]) -> bool:

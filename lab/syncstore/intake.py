@@ -7,13 +7,13 @@ that whatever a region sends, the own one's requests are looked at first.
 
 from __future__ import annotations
 
-from lab.syncstore import journal
+from lab.syncstore import entries
 from lab.syncstore.acks import Waiting
 from lab.syncstore.core import Core
 from lab.syncstore.delta import Staging
 from lab.syncstore.divergence import taken
+from lab.syncstore.entries import Repaired
 from lab.syncstore.errors import Malformed
-from lab.syncstore.journal import Repaired
 from lab.syncstore.links import PEER, Link
 from lab.syncstore.record import GLOBAL, Record, later
 from lab.syncstore.replica import Applying, Replica
@@ -290,7 +290,7 @@ class Intake:
             for record in taken(replica, records):
                 self.core.counters["repairs"] += 1
                 self.core.tell(f"repaired {record.bucket} after a divergence from {link.node}")
-                self.core.append(journal.encode(Repaired(replica.scope, origin, array_of([encode_record(record)]))))
+                self.core.append(entries.encode(Repaired(replica.scope, origin, array_of([encode_record(record)]))))
 
     def _known(self, replica: Replica, record: Record) -> bool:
         """A repair takes only what the vector says should be here."""

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from lab.syncstore import journal
+from lab.syncstore import entries
 from lab.syncstore.core import Core
 from lab.syncstore.delta import Staging
+from lab.syncstore.entries import Closed, Dropped, Entry, Repaired, Started, Voted
 from lab.syncstore.errors import Malformed
-from lab.syncstore.journal import Closed, Dropped, Entry, Repaired, Started, Voted
 from lab.syncstore.replica import Applying, Replica
 from lab.syncstore.wire import Delta, DeltaEnd, Reset, ResetEnd, Stream, records_of
 
@@ -24,7 +24,7 @@ def replay(core: Core, recovered: Iterable[tuple[str, bytes]]) -> list[bytes]:
     voted: list[bytes] = []
     stagings: dict[str, Staging] = {}
     for _, payload in recovered:
-        entry = journal.decode(payload)
+        entry = entries.decode(payload)
         if isinstance(entry, Voted):
             voted.append(entry.payload)
         elif isinstance(entry, Started):
@@ -51,7 +51,7 @@ def _again(replica: Replica | None, stagings: dict[str, Staging], entry: Entry, 
         if not staging.add(entry.number, entry.origin, payload):
             raise Malformed("expected a delta's parts in order")
     elif isinstance(entry, DeltaEnd | ResetEnd):
-        _whole(replica, stagings.pop(replica.scope, None) or Staging(RESET), entry)
+        _whole(replica, stagings.pop(replica.scope, Staging(RESET)), entry)
     elif isinstance(entry, Dropped):
         for bucket, key in entry.keys:
             record = replica.table.get(bucket, key)
@@ -80,8 +80,8 @@ def _whole(replica: Replica, staging: Staging, end: DeltaEnd | ResetEnd) -> None
 
 def snapshot(incarnation: str, states: list[Iterator[bytes]], votes: list[bytes]) -> Iterator[bytes]:
     """The payloads of a snapshot: replayed into an empty node they are its state."""
-    yield journal.encode(Started(incarnation))
+    yield entries.encode(Started(incarnation))
     for payload in votes:
-        yield journal.encode(Voted(payload))
+        yield entries.encode(Voted(payload))
     for state in states:
         yield from state

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 
 from lab.syncstore.delta import Cut
 from lab.syncstore.errors import Malformed
-from lab.syncstore.journal import Dropped
-from lab.syncstore.journal import encode as encode_entry
+from lab.syncstore.entries import Dropped
+from lab.syncstore.entries import encode as encode_entry
 from lab.syncstore.record import Record, later, same_version
 from lab.syncstore.stream import Chunk, Ring
 from lab.syncstore.table import Table

@@ -5,7 +5,7 @@ Owns the timers' deeds. Each is small and bounded: what is left waits for the ne
 
 from __future__ import annotations
 
-from lab.syncstore import journal, reports
+from lab.syncstore import entries, reports
 from lab.syncstore.core import Core
 from lab.syncstore.dials import Dials
 from lab.syncstore.intake import Intake
@@ -206,5 +206,5 @@ class Upkeep:
         core, replica = self.core, self.core.replicas[scope]
         for member, mark in reports.closable(core.reports[scope], core.counted(scope), replica.vector):
             replica.close(member, mark)
-            core.append(journal.encode(journal.Closed(scope, member, mark)))
+            core.append(entries.encode(entries.Closed(scope, member, mark)))
             core.counters["incarnations_closed"] += 1
