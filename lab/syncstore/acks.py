@@ -76,10 +76,15 @@ class Acks:
         return min(firsts) + self._after_ms if firsts else float("inf")
 
     def overdue(self, now_ms: float, after_ms: float) -> list[Waiting]:
-        """Own writes whose disk has not answered for so long; their callers are told that it may have happened."""
+        """Own writes whose disk has not answered for so long; their callers are told that it may have
+        happened. They go on waiting to be shown to watchers."""
         found = []
-        while self._own and now_ms - self._own[0].since_ms >= after_ms:
-            found.append(self._own.popleft())
+        for place, one in enumerate(self._own):
+            if now_ms - one.since_ms < after_ms:
+                break
+            if one.link:
+                found.append(one)
+                self._own[place] = one._replace(link=0, number=0)
         return found
 
     def give_up(self) -> list[Waiting]:

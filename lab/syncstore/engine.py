@@ -116,7 +116,7 @@ class Engine:
             return
         self.dials.closed(one)
         self.requests.closed(one)
-        self.intake.inboxes.discard(one)
+        self.intake.inboxes.pop(one, None)
         if not one.dropped:
             self.dials.lost(one)
 
@@ -317,6 +317,8 @@ class Engine:
         if self.intake.lost:
             self._lost(self.intake.lost)
             self.intake.lost.clear()
+        while self.intake.was_reset:
+            self.requests.begin_anew(self.intake.was_reset.pop())
         self._tell_held()
         for acks in core.acks.values():
             for waiting, degraded in acks.settled(now.mono_ms):

@@ -35,7 +35,8 @@ class Feed:
         """Closed while either side lacks what the other one forgot."""
         self._primary, self._limits, self._bits = primary, limits, bits
         self._sent: dict[str, int] = {}
-        self._pending: set[str] = set()
+        self._pending: dict[str, None] = {}
+        """A set in order: one seed must give one world."""
         self._behind: dict[str, tuple[float, int]] = {}
         self._cut: Cut | None = None
         self._bodies: Iterator[bytes] = iter(())
@@ -55,12 +56,12 @@ class Feed:
         return any(closed.get(member, "") < mark for member, mark in self.replica.vector.closed.items())
 
     def advance_all(self) -> None:
-        self._pending.update(one for one in self.replica.vector.entries if self._primary(one))
+        self._pending.update((one, None) for one in self.replica.vector.entries if self._primary(one))
 
     def advanced(self, origin: str) -> None:
         """More of an origin is held here now."""
         if self._primary(origin):
-            self._pending.add(origin)
+            self._pending[origin] = None
 
     def go_back(self, vector: Vector) -> None:
         """The peer did not take what was sent: go on from where it says it is."""
@@ -135,11 +136,11 @@ class Feed:
             if sent < 0:
                 sent = max(self.stated.get(origin), 0)
             if sent >= self.replica.vector.get(origin):
-                self._pending.discard(origin)
+                del self._pending[origin]
                 continue
             chunk = self.replica.ring.find(origin, sent + 1)
             if chunk is None:
-                self._pending.discard(origin)
+                del self._pending[origin]
                 self._delta_wanted = True
                 continue
             self._sent[origin] = chunk.last

@@ -47,10 +47,11 @@ class Intake:
         self._source = OWN
         self._queue: list[tuple[Replica, Applying, Link, bool]] = []
         """Whole deltas being merged, in slices: (replica, applying, link, whether it is a reset)."""
-        self.inboxes: set[Link] = set()
+        self.inboxes: dict[Link, None] = {}
         self.lost: list[Waiting] = []
         """Own writes whose incarnation ended before they were acknowledged: they may have happened."""
-        self.was_reset = False
+        self.was_reset: list[str] = []
+        """Scopes whose table was replaced."""
         for replica in core.replicas.values():
             replica.on_placed = self._placed
 
@@ -65,7 +66,7 @@ class Intake:
             return
         link.inbox.append((message, body))
         link.inbox_bytes += len(body)
-        self.inboxes.add(link)
+        self.inboxes[link] = None
         if link.inbox_bytes > 2 * self.core.config.limits.credit_bytes:
             self.core.drop(link, "it sends more than it was given credit for", "credit_exceeded")
 
@@ -84,7 +85,7 @@ class Intake:
                     self._take(link, message, body)
                 except Malformed as error:
                     self.core.drop(link, str(error), "malformed")
-            self.inboxes.discard(link)
+            self.inboxes.pop(link, None)
         return bool(self._queue)
 
     def _take(self, link: Link, message: Message, body: bytes) -> None:
@@ -239,7 +240,7 @@ class Intake:
         for one in list(core.links.values()):
             if one.purpose != "client" and (replica.scope == GLOBAL or one.purpose == PEER):
                 core.drop(one, "this node took a reset", "ended_by_reset")
-        self.was_reset = True
+        self.was_reset.append(replica.scope)
 
     def _survivors(self, replica: Replica, fresh: Replica) -> list[Record]:
         """Records of the own region that the snapshot has not seen."""

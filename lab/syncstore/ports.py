@@ -60,6 +60,6 @@ class Disk(Protocol):
         """The position that must be durable for this entry. Only buffers."""
         ...
 
-    def write_unsynced(self) -> None:
+    def write_unsynced(self) -> object:
         """Hand what is buffered to the operating system: it then survives kill −9. Never raises."""
         ...

@@ -312,6 +312,13 @@ class Requests:
         watcher.begin(iter(list(shelf.with_prefix(watcher.prefix)) if shelf is not None else []), compacted=compacted)
         self.core.watches.add(watcher)
 
+    def begin_anew(self, scope: str) -> None:
+        """After a reset: what was shown may be no more; every watch gets a fresh snapshot."""
+        for watcher in self.core.watches.all():
+            if watcher.bucket.startswith(f"{scope}/"):
+                self.core.watches.end(watcher.link, watcher.number)
+                self._begin(watcher, compacted=True)
+
     def _resumed(self, resumer: Resumer) -> bool:
         """Go on from a token, or begin anew where that can't be."""
         core, watcher = self.core, resumer.watcher
@@ -354,7 +361,7 @@ class Requests:
             while link_has_room(watcher.link):
                 frame = watcher.next(core.now.wall_ms, token)
                 if frame is None:
-                    core.watches.due.discard(watcher)
+                    core.watches.due.pop(watcher, None)
                     break
                 core.outlet.send(watcher.link, encode(frame))
 

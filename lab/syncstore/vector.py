@@ -93,7 +93,7 @@ def meet(vectors: Iterable[Vector]) -> Vector:
     first, *others = vectors
     if not others:
         return first.copy()
-    origins = set(first.entries).union(*(one.entries for one in others))
+    origins = dict.fromkeys(origin for one in (first, *others) for origin in one.entries)
     entries = {}
     for origin in origins:
         lowest = min(one.get(origin) for one in (first, *others))

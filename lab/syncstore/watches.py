@@ -90,7 +90,7 @@ class Watches:
     def __init__(self) -> None:
         self._by_bucket: dict[str, list[Watcher]] = {}
         self._by_link: dict[tuple[int, int], Watcher] = {}
-        self.due: set[Watcher] = set()
+        self.due: dict[Watcher, None] = {}
 
     def __bool__(self) -> bool:
         return bool(self._by_link)
@@ -101,7 +101,7 @@ class Watches:
     def add(self, watcher: Watcher) -> None:
         self._by_bucket.setdefault(watcher.bucket, []).append(watcher)
         self._by_link[watcher.link, watcher.number] = watcher
-        self.due.add(watcher)
+        self.due[watcher] = None
 
     def end(self, link: int, number: int) -> None:
         watcher = self._by_link.pop((link, number), None)
@@ -109,11 +109,14 @@ class Watches:
             self._by_bucket[watcher.bucket].remove(watcher)
             if not self._by_bucket[watcher.bucket]:
                 del self._by_bucket[watcher.bucket]
-            self.due.discard(watcher)
+            self.due.pop(watcher, None)
 
     def end_all(self, link: int) -> None:
         for one in [number for at, number in self._by_link if at == link]:
             self.end(link, one)
+
+    def all(self) -> list[Watcher]:
+        return list(self._by_link.values())
 
     def of(self, bucket: str) -> list[Watcher]:
         return self._by_bucket.get(bucket, [])
@@ -122,4 +125,4 @@ class Watches:
         for watcher in self._by_bucket.get(record.bucket, ()):
             if record.key.startswith(watcher.prefix):
                 watcher.show(record, kind, degraded)
-                self.due.add(watcher)
+                self.due[watcher] = None
