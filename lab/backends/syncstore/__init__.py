@@ -1,0 +1,1 @@
+"""Our own region-isolated store as a system under test."""
