@@ -51,8 +51,10 @@ from lab.syncstore.wire import (
 from lab.syncstore.wire import Requests as RequestsFrame
 
 FRAMES_A_SLICE = 4
-"""Frames given to one foreign region before anything else is looked at again."""
+"""Frames given to one link before anything else is looked at again."""
 PEER_FRAMES_A_FLUSH = 64
+WALKED = 16
+"""A frame walked from the table counts as so many that are handed on."""
 WATCH_UNSENT_BYTES = 256 * 1024
 TICK_MS = 25.0
 """Timers finer than this are those that somebody waits for; the rest is looked at this often."""
@@ -283,7 +285,7 @@ class Engine:
             if link.worked_bytes and (not link.inbox or link.worked_bytes >= 64 * 1024):
                 core.outlet.send(link.number, encode(Credit(link.worked_bytes)))
                 link.worked_bytes = 0
-            if link.purpose != PEER and link.feeds and not link.dropped:
+            if link.feeds and not link.dropped:
                 more = self._feed(link, FRAMES_A_SLICE) or more
         return more
 
@@ -301,7 +303,7 @@ class Engine:
                 body = feed.next(core.now.mono_ms)
                 if body is None:
                     break
-                frames -= 1
+                frames -= WALKED if feed.walking else 1
                 if link.purpose != PEER:
                     link.credit -= len(body)
                 core.outlet.send(link.number, body)

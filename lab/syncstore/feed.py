@@ -101,6 +101,11 @@ class Feed:
         vector, since = self._awaited
         return self.stated.covers_all(vector) or now_ms - since >= 5 * self._limits.third_region_after_ms
 
+    @property
+    def walking(self) -> bool:
+        """Whether the next frame has to be made from the table, which takes longer than handing one on."""
+        return self._cut is not None or self._reset is not None
+
     def begin_reset(self) -> None:
         """Send the whole state, which is to replace the peer's; its connections end when it has it."""
         if self._reset is None and self.replica.applying is None:

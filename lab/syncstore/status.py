@@ -102,5 +102,10 @@ _COUNTED = {
 
 
 def _holding_up(core: Core, scope: str) -> str:
-    missing = [region for region in core.counted(scope) if region not in core.reports[scope]]
-    return f"held up by {', '.join(missing)}" if missing else "held up by the slowest region's reports"
+    oldest = core.replicas[scope].tombstones.oldest()
+    slow = []
+    for region in core.counted(scope):
+        report = core.reports[scope].get(region)
+        if report is None or (oldest is not None and not report.low.covers(oldest.origin, oldest.sequence)):
+            slow.append(region)
+    return f"held up by {', '.join(slow)}" if slow else "none is held up by a region"

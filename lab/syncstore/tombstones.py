@@ -100,5 +100,5 @@ class Tombstones:
                 self._standing.append(record)
 
     def oldest(self) -> Record | None:
-        """Of those that stand, one of the oldest: for the alarm that names who holds it up."""
-        return min(self._standing, key=lambda record: record.time, default=None)
+        """Of those that stand, the one looked at longest ago: for the alarm that names who holds it up."""
+        return self._standing[0] if self._standing else None
