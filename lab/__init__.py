@@ -15,16 +15,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lab import plots, report
-    from lab.api import Run, load, run
+    from lab.api import Comparison, Run, compare, load, run
     from lab.errors import LabError, Refused, RunBroken
 
-__all__ = ["LabError", "Refused", "Run", "RunBroken", "load", "plots", "report", "run"]
+__all__ = ["Comparison", "LabError", "Refused", "Run", "RunBroken", "compare", "load", "plots", "report", "run"]
 
 _HOME = {
+    "Comparison": "lab.api",
     "LabError": "lab.errors",
     "Refused": "lab.errors",
     "Run": "lab.api",
     "RunBroken": "lab.errors",
+    "compare": "lab.api",
     "load": "lab.api",
     "plots": "lab.plots",
     "report": "lab.report",

@@ -99,7 +99,7 @@ def batch_(
     with series.opened(asked, again=again) as ledger:
         _aside(asked.standing(ledger))
         try:
-            raise typer.Exit(many.make(ledger, written, asked.keep_table, table=True))
+            raise typer.Exit(many.make(ledger, written, asked.keep_table, table=True, in_full=False))
         finally:
             if asked.left(ledger):
                 _aside(f"{asked.standing(ledger)} The same command goes on from there.")
@@ -114,6 +114,23 @@ def report(path: RunPath) -> None:
     run.check()
     batch.rendered(run)
     console.print(batch.as_seen_from_here(path / "report.html"), soft_wrap=True)
+
+
+@app.command()
+def compare(
+    runs: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUN...", help="runs' directories, or folders that hold runs", readable=False),
+    ],
+    pages: Annotated[bool, typer.Option("--pages/--no-pages", help="also draw notebook and page")] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="a JSON line for each question")] = False,
+) -> None:
+    """Set finished runs of several arms beside each other, seed by seed."""
+    from lab.beside import Beside
+    from lab.comparison import named
+
+    found = Beside(console, errors, as_json=as_json).say(named.found(runs, _aside), pages=pages)
+    raise typer.Exit(0 if all(one.data.decides for one in found) else EXIT_UNKNOWN)
 
 
 @app.command()
@@ -194,7 +211,9 @@ def show_(
 
 @app.command()
 def schema(
-    name: Annotated[str, typer.Argument(help="topology, experiment, batch, measurements, verdict or repeats")],
+    name: Annotated[
+        str, typer.Argument(help="topology, experiment, batch, measurements, verdict, repeats or comparison")
+    ],
 ) -> None:
     """Print the JSON Schema of a file users write or read."""
     from lab.schemas import schema_of

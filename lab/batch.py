@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from lab import launch, plan, reaper, render
-from lab.errors import EXIT_EXPECTED, EXIT_REFUSED, EXIT_SURPRISE, EXIT_UNKNOWN, LabError, RunBroken, told
+from lab.errors import EXIT_EXPECTED, EXIT_REFUSED, EXIT_SURPRISE, EXIT_UNKNOWN, LabError, told
 from lab.plan import Plan
 from lab.report.words import NOT_MEASURED
 from lab.results import Run, write_json
@@ -175,11 +175,7 @@ def rendered(run: Run) -> None:
         "topology": str(run.plan.get("topology_instead", "")),
         "run_path": as_seen_from_here(run.path.resolve()),
     }
-    child = render.start(run.path, parameters)
-    assert child.stderr is not None
-    last_words = child.stderr.read().strip()
-    if child.wait() != 0:
-        raise RunBroken(last_words or "the report could not be drawn.")
+    render.draw(run.path, parameters)
 
 
 def exit_code(codes: Sequence[int]) -> int:

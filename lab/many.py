@@ -10,6 +10,7 @@ from rich.console import Console
 
 from lab import batch, outcomes, series
 from lab.batch import Outcome
+from lab.beside import Beside
 from lab.ci_files import CiFiles
 from lab.console import ConsoleHost, duration
 from lab.errors import LabError, told
@@ -37,8 +38,11 @@ class Many:
             in_all = duration(sum(this.expected_s for this in self._planned))
             self._out.print(f"{len(self._planned)} runs: {in_all} in all.")
 
-    def make(self, keeps: Keeps, written: CiFiles, *tell: Keep, table: bool) -> int:
-        """Make every run that is not finished; the exit code of them all. tell: also told after each run."""
+    def make(self, keeps: Keeps, written: CiFiles, *tell: Keep, table: bool, in_full: bool = True) -> int:
+        """Make every run that is not finished; the exit code of them all.
+
+        tell: also told after each run; in_full: arms are compared question by question, each with a page.
+        """
 
         def keep(ended: Sequence[Outcome], left: int) -> None:
             batch.save(ended, left)
@@ -52,6 +56,7 @@ class Many:
             written.close()
         code = batch.save(ended)
         self._say_repeats(ended)
+        self._say_comparisons(ended, in_full=in_full)
         if self._json:
             print(json.dumps({"what": "outcomes", "exit_code": code, "runs": [vars(one) for one in ended]}))
         elif table:
@@ -68,4 +73,16 @@ class Many:
                 self._out.print(tables.text(found, self._out.width))
                 self._out.print(f"repeats: {batch.as_seen_from_here(path)}\n", soft_wrap=True, markup=False)
         except (LabError, OSError) as error:  # the runs and their verdicts count, whatever becomes of this table
+            self._errors.print(told(error)[0], soft_wrap=True, markup=False)
+
+    def _say_comparisons(self, ended: Sequence[Outcome], *, in_full: bool) -> None:
+        """Arms beside each other, where a question was put to several."""
+        asked = [(this.experiment.name, this.experiment.leaders_in, this.topology.name) for this in self._planned]
+        arms = {(*which, this.arm.text) for which, this in zip(asked, self._planned, strict=True)}
+        if len(arms) == len(set(asked)):
+            return
+        beside = Beside(self._out, self._errors, as_json=self._json)
+        try:
+            beside.say([Run(Path(one.path)) for one in ended if one.path], in_full=in_full, pages=in_full)
+        except (LabError, OSError) as error:  # nor does this change a verdict
             self._errors.print(told(error)[0], soft_wrap=True, markup=False)

@@ -36,7 +36,7 @@ START_TIMEOUT_S = 120  # a loaded machine takes long to start a kernel
 IOPUB_TIMEOUT_S = 120  # nbclient's own 4 s fail on chatty cells
 LONGEST_IPC_FOLDER = 80  # a Unix socket's whole path has 104–108 bytes
 REMOTE = re.compile(r"<script\b[^>]*\bsrc=[\"']?(?:https?:)?//[^>]*>\s*</script>", re.IGNORECASE)
-Parameter = str | int | float
+Parameter = str | int | float | list[str]
 
 
 def execute(notebook: Path, output: Path, parameters: Mapping[str, Parameter]) -> None:
@@ -115,7 +115,7 @@ def _offline(body: str) -> str:
 
 def _title(content: Any) -> str:
     given = content.metadata.get("papermill", {}).get("parameters", {})
-    named = [str(given[name]) for name in ("experiment", "arm") if given.get(name)]
+    named = [str(given[name]) for name in ("experiment", "arm", "arms") if given.get(name)]
     headings = [re.match(r"#\s+(.+)", cell.source) for cell in content.cells if cell.cell_type == "markdown"]
     heading = next((found[1] for found in headings if found), "Isolation Lab")
     return " · ".join([*named, heading])

@@ -1,4 +1,4 @@
-"""The notebook of one run, executed and exported in a child process.
+"""A notebook, of one run or of a comparison, executed and exported in a child process.
 
 A process of its own keeps papermill's second of imports and its threads out of the command line,
 and can be ended at once. `python -m lab.render` reads one JSON object from stdin.
@@ -13,23 +13,52 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psutil
 
 from lab import plan, reaper
-from lab.errors import LabError
+from lab.errors import LabError, RunBroken
 
-NOTEBOOK, PAGE = "notebook.ipynb", "report.html"
 MARK = "ISOLATION_LAB_RENDER"
 
 
-def start(directory: Path, parameters: Mapping[str, Any]) -> subprocess.Popen[str]:
-    """Begin executing isolation.ipynb into the run's directory; stderr tells what went wrong."""
+@dataclass(frozen=True)
+class Sheet:
+    """A notebook in notebooks/, and what it is called once executed and once exported."""
+
+    source: str
+    notebook: str
+    page: str
+
+
+RUN = Sheet("isolation.ipynb", "notebook.ipynb", "report.html")
+COMPARISON = Sheet("compare.ipynb", "compare.ipynb", "compare.html")
+NOTEBOOK, PAGE = RUN.notebook, RUN.page
+
+
+def draw(directory: Path, parameters: Mapping[str, Any], sheet: Sheet = RUN) -> None:
+    """Execute and export a notebook to its end. Raises RunBroken with what it said last."""
+    child = start(directory, parameters, sheet)
+    assert child.stderr is not None
+    try:
+        last_words = child.stderr.read().strip()
+        ended = child.wait()
+    except BaseException:  # Ctrl-C
+        child.terminate()
+        raise
+    if ended != 0:
+        raise RunBroken(last_words or "the report could not be drawn.")
+
+
+def start(directory: Path, parameters: Mapping[str, Any], sheet: Sheet = RUN) -> subprocess.Popen[str]:
+    """Begin executing a notebook into a directory; stderr tells what went wrong."""
     job = {
-        "notebook": str(plan.home() / "notebooks" / "isolation.ipynb"),
-        "directory": str(directory),
+        "notebook": str(plan.home() / "notebooks" / sheet.source),
+        "executed": str(directory / sheet.notebook),
+        "page": str(directory / sheet.page),
         "parameters": dict(parameters),
     }
     child = subprocess.Popen(
@@ -61,15 +90,15 @@ def main() -> int:
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that files are cleaned up
     job = json.load(sys.stdin)
-    directory = Path(job["directory"])
+    executed, page = Path(job["executed"]), Path(job["page"])
     try:
-        notebook.execute(Path(job["notebook"]), directory / NOTEBOOK, job["parameters"])
-        notebook.export(directory / NOTEBOOK, directory / PAGE)
+        notebook.execute(Path(job["notebook"]), executed, job["parameters"])
+        notebook.export(executed, page)
     except LabError as error:
         print(error, file=sys.stderr)
         return error.exit_code
     except OSError as error:
-        print(f"the report can't be written to {directory}: {error.strerror}.", file=sys.stderr)
+        print(f"the report can't be written to {page.parent}: {error.strerror}.", file=sys.stderr)
         return LabError.exit_code
     return 0
 

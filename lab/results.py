@@ -48,6 +48,11 @@ def new_directory(root: Path, experiment: str, arm_slug: str, seed: int) -> Path
     raise Refused(f"{parent} already holds a thousand runs of this second; wait a moment.")
 
 
+def comparison_directory(root: Path, experiment: str, name: str) -> Path:
+    """Where a comparison of an experiment's runs is kept: `<experiment>/comparisons/<name>`."""
+    return root / _as_folder(experiment) / "comparisons" / _as_folder(name)
+
+
 def _as_folder(name: str) -> str:
     """An experiment may be called anything; its folder stays below results/ all the same."""
     return re.sub(r"[^A-Za-z0-9._-]+", "_", name).strip("._")[:64] or "experiment"

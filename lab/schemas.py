@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from lab.batch_file import BatchFile
+from lab.comparison.model import Comparison
 from lab.errors import UnknownName
 from lab.experiment import Experiment
 from lab.measurements import Measurements
@@ -16,6 +17,7 @@ from lab.verdict import Verdict
 
 MODELS: dict[str, type[BaseModel]] = {
     "batch": BatchFile,
+    "comparison": Comparison,
     "experiment": Experiment,
     "measurements": Measurements,
     "repeats": Repeats,

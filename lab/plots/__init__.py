@@ -1,4 +1,4 @@
-"""The figures of one run, by name; each draws from a run and loads plotly only when called.
+"""The figures of one run, and of arms beside each other, by name; plotly is loaded only when one is drawn.
 
 A module per figure, named `…_figure` so that importing one can't hide the function of that name.
 """
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
+    from lab.comparison.gather import Compared
     from lab.results import Run
 
 FIGURES: dict[str, str] = {
@@ -19,7 +20,15 @@ FIGURES: dict[str, str] = {
     "propagation": "lab.plots.propagation_figure:figure",
     "topology_map": "lab.plots.topology_figure:figure",
 }
-__all__ = ["FIGURES", "availability", "latency", "propagation", "topology_map"]
+ARMS_FIGURES: dict[str, str] = {
+    "arms_availability": "lab.plots.arms_availability_figure:figure",
+    "arms_latency": "lab.plots.arms_latency_figure:figure",
+    "arms_staleness": "lab.plots.arms_staleness_figure:figure",
+}
+__all__ = [
+    "ARMS_FIGURES", "FIGURES", "arms_availability", "arms_latency", "arms_staleness", "availability", "latency",
+    "propagation", "topology_map",
+]  # fmt: skip
 
 
 def availability(run: Run) -> go.Figure:
@@ -42,6 +51,21 @@ def topology_map(run: Run) -> go.Figure:
     return _draw("topology_map", run)
 
 
-def _draw(name: str, run: Run) -> Any:
-    module, _, function = FIGURES[name].partition(":")
-    return getattr(import_module(module), function)(run)
+def arms_availability(comparison: Compared) -> go.Figure:
+    """Availability per region over time, arms one above the other, the fault shaded."""
+    return _draw("arms_availability", comparison)
+
+
+def arms_latency(comparison: Compared) -> go.Figure:
+    """p50 and p99 latency per region and phase, arms side by side, on a log axis."""
+    return _draw("arms_latency", comparison)
+
+
+def arms_staleness(comparison: Compared) -> go.Figure:
+    """How old answers were, per region and phase, arms side by side."""
+    return _draw("arms_staleness", comparison)
+
+
+def _draw(name: str, of: Run | Compared) -> Any:
+    module, _, function = {**FIGURES, **ARMS_FIGURES}[name].partition(":")
+    return getattr(import_module(module), function)(of)

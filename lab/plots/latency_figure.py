@@ -73,7 +73,7 @@ def _panel(drawn: go.Figure, regions: tuple[str, ...], places: list[Place], row:
 
 def _stem(region: str, phase: str, low: float, high: float, shade: str) -> go.Scatter:
     return go.Scatter(
-        x=[[region, region], [_short(phase)] * 2],
+        x=[[region, region], [short(phase)] * 2],
         y=[low, high],
         mode="lines",
         showlegend=False,
@@ -85,7 +85,7 @@ def _stem(region: str, phase: str, low: float, high: float, shade: str) -> go.Sc
 def _marks(regions: tuple[str, ...], places: list[Place], name: str, first: bool) -> go.Scatter:
     shown = [place for place in places if getattr(place[2], f"{name}_ms") is not None]
     return go.Scatter(
-        x=[[region for region, _, _ in shown], [_short(phase) for _, phase, _ in shown]],
+        x=[[region for region, _, _ in shown], [short(phase) for _, phase, _ in shown]],
         y=[getattr(found, f"{name}_ms") for _, _, found in shown],
         mode="markers",
         name=name,
@@ -102,7 +102,8 @@ def _marks(regions: tuple[str, ...], places: list[Place], name: str, first: bool
     )
 
 
-def _short(phase: str) -> str:
+def short(phase: str) -> str:
+    """A phase as the axis has room for it."""
     return SHORT.get(phase, phase)
 
 

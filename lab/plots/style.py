@@ -16,6 +16,11 @@ import plotly.io as pio
 # Okabe & Ito, "Color Universal Design" (2008); black is kept for lines that speak of no region.
 REGION_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#8C8C00", "#5D3A9B")
 REGION_PATTERNS = ("", "/", "x", "\\", ".", "-", "|", "+")
+# Colour belongs to the regions; where arms stand side by side they take what regions seldom reach, and always
+# a symbol and a pattern as well (from Tol, "Colour schemes" (2021), muted; told apart by the colour-blind, too).
+ARM_COLOURS = ("#222222", "#AA4499", "#88CCEE", "#999933", "#882255", "#DDCC77")
+ARM_SYMBOLS = ("circle", "diamond", "square", "triangle-up", "x", "star")
+ARM_PATTERNS = ("", "/", ".", "x", "-", "|")
 FAULT_COLOUR = "#D55E00"
 GREY = "#999999"
 INK, FAINT, GRID, PAPER = "#222222", "#6B6B6B", "#E3E3E3", "#FFFFFF"
@@ -54,6 +59,12 @@ def colour(regions: Sequence[str], region: str) -> str:
 def pattern(regions: Sequence[str], region: str) -> str:
     """The fixed fill pattern of a region, so that bars can be told apart without colour."""
     return REGION_PATTERNS[_place(regions, region) % len(REGION_PATTERNS)]
+
+
+def arm_signs(arms: Sequence[str], arm: str) -> tuple[str, str, str]:
+    """(colour, symbol, pattern) of an arm, by its place in the comparison."""
+    place = list(arms).index(arm)
+    return tuple(signs[place % len(signs)] for signs in (ARM_COLOURS, ARM_SYMBOLS, ARM_PATTERNS))  # type: ignore[return-value]
 
 
 def _place(regions: Sequence[str], region: str) -> int:

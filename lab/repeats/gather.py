@@ -9,6 +9,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from statistics import fmean
+from typing import Any
 
 from lab import intervals
 from lab.measurements import Measurements
@@ -43,17 +44,29 @@ def which(run: Run) -> tuple[str, str, str, str]:
     )
 
 
-def _fixed(run: Run) -> str:
-    """A digest of what two runs must share beside their names: an experiment edited in the meantime,
-    another server or runtime makes no other seed."""
+def asked(run: Run, *without: str) -> dict[str, Any]:
+    """What was asked, whoever answered: an experiment edited in the meantime, another topology or runtime
+    asks something else; how the question is worded, and what is expected, does not.
+
+    without: more fields of the experiment that are not to count.
+    """
     experiment, topology = partial.experiment(run), partial.topology(run)
-    shared = {
-        "experiment": experiment and experiment.model_dump(mode="json", exclude={"question", "source", "expect"}),
+    left_out = {"question", "source", "expect", *without}
+    return {
+        "experiment": experiment and experiment.model_dump(mode="json", exclude=left_out),
         "topology": topology and topology.model_dump(mode="json", exclude={"about"}),
-        "programs": run.plan.get("programs"),
         "runtime": run.plan.get("runtime"),
     }
+
+
+def digest(shared: dict[str, Any]) -> str:
+    """Equal for equal content."""
     return hashlib.sha256(json.dumps(shared, sort_keys=True).encode()).hexdigest()
+
+
+def _fixed(run: Run) -> str:
+    """What two runs must share beside their names to differ in their seed only."""
+    return digest({**asked(run), "programs": run.plan.get("programs")})
 
 
 def spread(values: Sequence[float | None], bounds: tuple[float, float] = AMOUNT) -> Spread | None:
@@ -75,7 +88,7 @@ def spread(values: Sequence[float | None], bounds: tuple[float, float] = AMOUNT)
 def together(runs: Sequence[Run]) -> Repeats:
     """What one group of runs came to."""
     experiment, topology, leaders_in, arm = which(runs[0])
-    proven = [run for run in runs if _word(run) != "unknown"]
+    proven = [run for run in runs if word(run) != "unknown"]
     tables = [rows(run) for run in proven]
     done = [partial.measured(run) for run in proven]
     radii = [one.blast_radius for one in done if one.blast_radius]
@@ -86,14 +99,14 @@ def together(runs: Sequence[Run]) -> Repeats:
         leaders_in=leaders_in,
         seeds=[run.seed for run in proven],
         runs=[run.path.name for run in proven],
-        verdicts=dict(Counter(_word(run) for run in runs)),
+        verdicts=dict(Counter(word(run) for run in runs)),
         as_expected=sum(run.verdict.as_expected for run in proven),
-        unknown=[Unknown(seed=run.seed, run=run.path.name, why=_why(run)) for run in runs if run not in proven],
+        unknown=[Unknown(seed=run.seed, run=run.path.name, why=why(run)) for run in runs if run not in proven],
         regions=_regions(tables),
         survivors=_survivors(tables),
-        blast_radius=_fallen(done),
+        blast_radius=fallen(done),
         second_wave=dict(Counter(region for radius in radii for region in radius.second_wave)),
-        longest_outage_s=spread([_longest_s(one) for one in done]),
+        longest_outage_s=spread([longest_outage_s(one) for one in done]),
         collateral_region_seconds=spread(
             [one.blast_radius.collateral_region_seconds if one.blast_radius else None for one in done]
         ),
@@ -101,13 +114,13 @@ def together(runs: Sequence[Run]) -> Repeats:
     )
 
 
-def _word(run: Run) -> str:
+def word(run: Run) -> str:
     """A run that was never judged proves nothing either."""
     judged = partial.verdict(run)
     return judged.verdict if judged else "unknown"
 
 
-def _why(run: Run) -> list[str]:
+def why(run: Run) -> list[str]:
     judged = partial.verdict(run)
     return judged.why if judged else ["the run died before it was judged"]
 
@@ -180,7 +193,8 @@ def _last_back_s(found: Sequence[Row]) -> float | None:
     return None if any(row["never_recovered"] for row in found) else _chosen(max, found, "recovery_s")
 
 
-def _fallen(done: Sequence[Measurements]) -> dict[str, Fallen]:
+def fallen(done: Sequence[Measurements]) -> dict[str, Fallen]:
+    """Region → in how many runs it was in the blast radius, and by which kinds."""
     radii = [one.blast_radius for one in done if one.blast_radius]
     return {
         region: Fallen(
@@ -191,7 +205,7 @@ def _fallen(done: Sequence[Measurements]) -> dict[str, Fallen]:
     }
 
 
-def _longest_s(one: Measurements) -> float:
+def longest_outage_s(one: Measurements) -> float:
     """The longest availability outage of a region in the blast radius; 0 when it is empty."""
     fell = one.blast_radius.kinds if one.blast_radius else {}
     spans = [o.end_s - o.onset_s for o in one.outages if o.kind == "availability" and o.cut in fell.get(o.region, [])]

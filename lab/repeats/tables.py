@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Literal
 
 from rich.console import Group, RenderableType
@@ -92,28 +92,37 @@ def _outages(cut: Cut) -> str:
     return f"{cut.runs_with_outage} of {cut.runs_measured}" if cut.runs_measured else NOT_MEASURED
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]], width: int, whole: int, gap: int = 2) -> Table:
+def table(
+    head: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    width: int,
+    whole: int,
+    gap: int = 2,
+    text: Collection[str] = TEXT,
+    widest: int = WIDEST_WORD,
+) -> Table:
     """For a terminal: the first `whole` columns are names, the others break at blanks, none is torn while
-    there is room."""
+    there is room. text: the columns that are no numbers, and so begin at their left; widest: of a name, or of
+    a word, before it may be torn."""
     columns = [[name, *(row[index] for row in rows)] for index, name in enumerate(head)]
-    widths = _widths(columns, width - gap * (len(head) - 1), whole)
+    widths = _widths(columns, width - gap * (len(head) - 1), whole, widest)
     if not widths and gap > 1:
-        return table(head, rows, width, whole, gap=1)
+        return table(head, rows, width, whole, 1, text, widest)
     drawn = Table(box=None, pad_edge=False, header_style="dim", padding=(0, gap, 0, 0))
     for index, name in enumerate(head):
-        justify: Literal["left", "right"] = "left" if name in TEXT else "right"
+        justify: Literal["left", "right"] = "left" if name in text else "right"
         drawn.add_column(name, justify=justify, overflow="fold", width=widths[index] if widths else None)
     for row in rows:
         drawn.add_row(*map(Text, row))  # `[28.2–29.0]` is no markup
     return drawn
 
 
-def _widths(columns: Sequence[Sequence[str]], room: int, whole: int) -> list[int]:
+def _widths(columns: Sequence[Sequence[str]], room: int, whole: int, widest: int) -> list[int]:
     """Enough for the longest line of the first columns, for the longest word of the others; what is left
     goes to where lines still break. [] without room."""
     wanted = [max(len(line) for cell in cells for line in cell.split("\n")) for cells in columns]
     words = [max(len(word) for cell in cells for word in cell.split() or [""]) for cells in columns]
-    widths = [min(WIDEST_WORD, wanted[index] if index < whole else words[index]) for index in range(len(columns))]
+    widths = [min(widest, wanted[index] if index < whole else words[index]) for index in range(len(columns))]
     while sum(widths) < min(room, sum(wanted)):
         poorest = max(range(len(widths)), key=lambda index: wanted[index] - widths[index])
         widths[poorest] += 1

@@ -9,22 +9,45 @@ from lab.repeats.model import Repeats, Spread
 from lab.report.words import CUT_LABELS, NOT_MEASURED, percent
 
 Say = Callable[[float], str]
+Saying = Callable[[Spread], Say]
 ALONE = "a number alone is alike in all runs, to the digits shown."
 LEGEND = f"mean [its 95 % interval over seeds, from three on] (least–most); {ALONE}"
 SHORT_LEGEND = f"mean [its 95 % interval over seeds]; of two runs, which have none, mean (least–most); {ALONE}"
 
 
-def short(spread: Spread | None, of: int, say: Callable[[Spread], Say] | None = None) -> str:
+def short(spread: Spread | None, of: int, say: Saying | None = None) -> str:
     """`28.6 [28.2–29.0]`; of two runs `28.6 (28.5–28.8)`; `1.9 in 1 of 3` where only some have it."""
     return _said(spread, of, say or amount, extremes=False)
 
 
-def full(spread: Spread | None, of: int, say: Callable[[Spread], Say] | None = None, unit: str = "") -> str:
+def full(spread: Spread | None, of: int, say: Saying | None = None, unit: str = "") -> str:
     """The same with its unit and always the extremes: `28.6 s [28.2–29.0] (28.5–28.8)`."""
     return _said(spread, of, say or amount, extremes=True, unit=unit)
 
 
-def _said(spread: Spread | None, of: int, say: Callable[[Spread], Say], *, extremes: bool, unit: str = "") -> str:
+def signed(spread: Spread | None, of: int, say: Saying | None = None) -> str:
+    """A difference: `+28.6 [+28.2 to +29.0]`; nothing has no sign."""
+    number = say or amount
+
+    def with_sign(held: Spread) -> Say:
+        return lambda value: _sign(value, number(held)(abs(value)))
+
+    return _said(spread, of, with_sign, extremes=False, to=" to ")
+
+
+def _sign(value: float, text: str) -> str:
+    return text if not text.strip("0.") else f"{'+' if value > 0 else '−'}{text}"
+
+
+def _said(
+    spread: Spread | None,
+    of: int,
+    say: Saying,
+    *,
+    extremes: bool,
+    unit: str = "",
+    to: str = "–",
+) -> str:
     if spread is None:
         return NOT_MEASURED
     number = say(spread)
@@ -32,9 +55,9 @@ def _said(spread: Spread | None, of: int, say: Callable[[Spread], Say], *, extre
     parts = [f"{mean} {unit}".rstrip()]
     if not mean == least == most:
         if spread.interval:
-            parts.append(f"[{number(spread.interval[0])}–{number(spread.interval[1])}]")
+            parts.append(f"[{number(spread.interval[0])}{to}{number(spread.interval[1])}]")
         if extremes or not spread.interval:
-            parts.append(f"({least}–{most})")
+            parts.append(f"({least}{to}{most})")
     if spread.count < of:
         parts.append(f"in {spread.count} of {of}")
     return " ".join(parts)
@@ -46,7 +69,7 @@ def amount(spread: Spread) -> Say:
     decimals = 0 if largest == 0 else min(3, max(0, 2 - math.floor(math.log10(largest))))
 
     def say(value: float) -> str:
-        text = f"{value:,.{decimals}f}"
+        text = f"{value:,.{decimals}f}".replace("-", "−")
         return text if spread.least != spread.most or "." not in text else text.rstrip("0").rstrip(".")
 
     return say

@@ -131,12 +131,14 @@ def _text(value: Any, say: Callable[[Any], str]) -> str:
 
 
 def _timeline(run: Run, windows: Windows | None) -> str:
-    """Availability over the whole load as a small SVG, the fault shaded."""
-    end = partial.end_s(run)
+    return timeline(windows, partial.end_s(run), partial.fault_span(run))
+
+
+def timeline(windows: Windows | None, end: float, span: tuple[float, float] | None) -> str:
+    """Availability over the whole load, `end` seconds, as a small SVG, the fault's span shaded."""
     if windows is None or not windows.values or end <= 0:
         return f"<span class='faint' title='not measured'>{NOT_MEASURED}</span>"
     scale = WIDTH / end
-    span = partial.fault_span(run)
     shade = ""
     if span is not None:
         place = f"x='{span[0] * scale:.1f}' width='{(span[1] - span[0]) * scale:.1f}' height='{HEIGHT}'"

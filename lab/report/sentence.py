@@ -26,9 +26,13 @@ def headline(run: Run) -> str:
         why = judged.why[0].rstrip(".") if judged.why else "no checker said why"
         more = f" (and {len(judged.why) - 1} more)" if len(judged.why) > 1 else ""
         return f"This run proves nothing: {why}{more}; verdict unknown."
-    parts = [_harm(run), *_fallen(run), _radius(run), *_lost(partial.measured(run))]
-    parts.append(f"verdict {judged.verdict} ({'expected' if judged.as_expected else 'not expected'})")
-    return "; ".join(part for part in parts if part) + "."
+    expected = "expected" if judged.as_expected else "not expected"
+    return f"{harm(run)}; {effect(run)}; verdict {judged.verdict} ({expected})."
+
+
+def effect(run: Run) -> str:
+    """`us could not put for 29 s; sg itself could do nothing for 30 s; blast radius {us}`."""
+    return "; ".join([*_fallen(run), _radius(run), *_lost(partial.measured(run))])
 
 
 def _unjudged(run: Run) -> str:
@@ -37,7 +41,8 @@ def _unjudged(run: Run) -> str:
     return f"This run was never judged{why}; `lab judge {run.path}` judges what it left."
 
 
-def _harm(run: Run) -> str:
+def harm(run: Run) -> str:
+    """All faults in words, `no fault` without any."""
     found = partial.faults(run)
     if not found:
         return "no fault"

@@ -60,7 +60,7 @@ class Config:
     node: str
     members: dict[str, tuple[str, ...]]
     dial: dict[str, str] = field(default_factory=dict)
-    features: tuple[str, ...] = ("tokens",)
+    features: tuple[str, ...] = ("resume",)
     limits: Limits = Limits()
 
     @property

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from math import inf
 from typing import Any
 
 from lab.syncstore import recovery
@@ -20,11 +21,14 @@ from lab.syncstore.errors import Malformed
 from lab.syncstore.intake import Intake
 from lab.syncstore.links import CLIENT, PEER, Link
 from lab.syncstore.ports import Disk, Moment, Outlet
-from lab.syncstore.record import SCOPES
+from lab.syncstore.record import REGISTER, SCOPES, Record
+from lab.syncstore.register_core import CorePort
+from lab.syncstore.registers import Registers
 from lab.syncstore.replica import Replica
 from lab.syncstore.requests import Requests
 from lab.syncstore.status import status_of
 from lab.syncstore.upkeep import Upkeep
+from lab.syncstore.version import region_of
 from lab.syncstore.wire import (
     Beacon,
     Credit,
@@ -39,6 +43,7 @@ from lab.syncstore.wire import (
     Message,
     Paxos,
     Reply,
+    Request,
     Reset,
     ResetAsk,
     ResetEnd,
@@ -69,7 +74,10 @@ class Engine:
         self.upkeep = Upkeep(self.core, self.intake, self.dials)
         self.next_wake_ms = 0.0
         self._tick_ms = 0.0
-        self._voted: list[bytes] = []
+        self._woken_ms = 0.0
+        self.registers: Registers | None = None
+        self._foreign: list[tuple[str, str]] = []
+        self.core.on_foreign_register = lambda record: self._foreign.append((record.bucket, record.key))
 
     @property
     def replicas(self) -> dict[str, Replica]:
@@ -94,11 +102,37 @@ class Engine:
         """Raises Malformed when the log holds what no log holds."""
         core = self.core
         core.now, core.blank = now, blank
-        self._voted = recovery.replay(core, recovered)
+        voted = recovery.replay(core, recovered)
         core.take_incarnation()
+        self._begin_registers(now, voted)
         self.upkeep.start()
         self.dials.tick()
+        self._woken_ms = now.mono_ms
         self.next_wake_ms = now.mono_ms + TICK_MS
+
+    def _begin_registers(self, now: Moment, voted: Iterable[bytes]) -> None:
+        core = self.core
+        registers = self.registers = Registers(core.config, core.incarnation, CorePort(core))
+        for payload in voted:
+            registers.restore(payload)
+        registers.start(now)
+        self.requests.registers = self._to_registers
+        foreign = [
+            record for one in core.replicas.values() for record in one.table.records() if self._foreign_to(record)
+        ]
+        for record in foreign:
+            registers.foreign(now, record.bucket, record.key)
+
+    def _foreign_to(self, record: Record) -> bool:
+        return f"/{REGISTER}/" in record.bucket and region_of(record.maker or "") != self.core.config.region
+
+    def _to_registers(self, link: Link, request: Request) -> None:
+        core, number = self.core, link.number
+        if core.storage and request.op != "get":
+            core.reply(number, Reply(request.number, "Storage", core.storage))
+            return
+        assert self.registers is not None
+        self.registers.request(core.now, request, lambda reply: core.reply(number, reply))
 
     # -- connections -----------------------------------------------------------------------------
 
@@ -118,6 +152,12 @@ class Engine:
             return
         self.dials.closed(one)
         self.requests.closed(one)
+        if (
+            one.purpose == PEER
+            and self.registers is not None
+            and not any(p.node == one.node for p in self.core.peers())
+        ):
+            self.registers.peer_down(now, one.node)
         self.intake.inboxes.pop(one, None)
         if not one.dropped:
             self.dials.lost(one)
@@ -154,6 +194,9 @@ class Engine:
             self.dials.greeted(link, message)
             if link.hello is message:
                 self.upkeep.greeted(link)
+                if link.purpose == PEER and self.registers is not None:
+                    same = message.members == self.core.config.members_hash
+                    self.registers.peer_up(self.core.now, link.node, same)
         elif link.hello is None:
             raise Malformed("expected a hello first")
         elif isinstance(message, Unknown):
@@ -189,7 +232,8 @@ class Engine:
         elif isinstance(message, Fetched):
             self.requests.fetched(message, self.requests.scope_of_fetch)
         elif isinstance(message, Paxos):
-            pass
+            assert self.registers is not None
+            self.registers.received(self.core.now, link.node, bytes(message.body))
         elif isinstance(message, Goodbye):
             self.core.counters["goodbyes"] += 1
         else:
@@ -222,6 +266,8 @@ class Engine:
         core = self.core
         core.now = now
         core.now_durable(position)
+        if self.registers is not None:
+            self.registers.durable(now, position)
         if core.storage:
             core.tell("the disk takes writes again")
             core.storage = ""
@@ -250,21 +296,30 @@ class Engine:
         for replica in core.replicas.values():
             core.flush_batch(replica)
         states = [replica.state() for replica in core.replicas.values()]
-        return recovery.snapshot(core.incarnation, states, list(self._votes()))
-
-    def _votes(self) -> Iterable[bytes]:
-        return ()
+        votes = self.registers.snapshot() if self.registers is not None else iter(())
+        return recovery.snapshot(core.incarnation, states, votes)
 
     # -- time ------------------------------------------------------------------------------------
 
     def wake(self, now: Moment) -> None:
         core = self.core
         core.now = now
+        self._after_standstill(now)
+        if self.registers is not None and now.mono_ms >= self.registers.next_wake_ms:
+            self.registers.wake(now)
         if now.mono_ms >= self._tick_ms:
             self._tick_ms = now.mono_ms + TICK_MS
             self.dials.tick()
             self.upkeep.tick()
             self._overdue()
+
+    def _after_standstill(self, now: Moment) -> None:
+        """What clients asked before a long standstill may have been tried elsewhere since: not here any more."""
+        stood_ms, self._woken_ms = now.mono_ms - self._woken_ms, now.mono_ms
+        if stood_ms >= self.core.config.limits.token_lives_ms:
+            for link in list(self.core.links.values()):
+                if link.purpose == CLIENT:
+                    self.core.drop(link, "this node stood still for too long", "stood_still")
 
     def _overdue(self) -> None:
         for acks in self.core.acks.values():
@@ -316,6 +371,10 @@ class Engine:
         core.now = now
         for replica in core.replicas.values():
             core.flush_batch(replica)
+        if self._foreign and self.registers is not None:
+            foreign, self._foreign = dict.fromkeys(self._foreign), []
+            for bucket, key in foreign:
+                self.registers.foreign(now, bucket, key)
         if self.intake.lost:
             self._lost(self.intake.lost)
             self.intake.lost.clear()
@@ -355,13 +414,16 @@ class Engine:
 
     def _plan_wake(self, now: Moment) -> None:
         waits = [acks.next_ms() for acks in self.core.acks.values()]
-        due = min(self._tick_ms, self.requests.next_ms(), *waits)
+        registers_ms = self.registers.next_wake_ms if self.registers is not None else inf
+        due = min(self._tick_ms, self.requests.next_ms(), registers_ms, *waits)
         self.next_wake_ms = max(due, now.mono_ms + 1.0)
 
     # -- telling ---------------------------------------------------------------------------------
 
     def status(self) -> dict[str, Any]:
-        return status_of(self.core, self.requests)
+        status = status_of(self.core, self.requests)
+        status["registers"] = self.registers.stats() if self.registers is not None else {}
+        return status
 
     def take_told(self) -> list[str]:
         """Sentences for the node's log."""

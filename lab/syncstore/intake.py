@@ -263,7 +263,7 @@ class Intake:
                 version = (floor.time, floor.counter + 1, replica.origin)
                 self.core.clock.raise_to(floor.time, floor.counter + 1)
         time, counter, maker = version
-        again = Record(0, record.bucket, record.key, record.value, time, counter, record.expires, maker, record.tokens)
+        again = Record(0, record.bucket, record.key, record.value, time, counter, record.expires, maker)
         replica.write(again)
 
     # -- repairs ---------------------------------------------------------------------------------

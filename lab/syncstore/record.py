@@ -27,8 +27,7 @@ class Record(msgspec.Struct, array_like=True, gc=False):
     """value None: a tombstone. time, counter, maker: the version. expires: Unix ms, 0 for never.
 
     maker and origin are left out on the wire where the frame says them (`Stream`, `Delta`):
-    `filled` puts them back. tokens: of a register's record, the last requests it answered
-    ((token, time, counter, maker), newest last).
+    `filled` puts them back.
     """
 
     sequence: int
@@ -39,7 +38,6 @@ class Record(msgspec.Struct, array_like=True, gc=False):
     counter: int
     expires: int = 0
     maker: str | None = None
-    tokens: list[tuple[bytes, int, int, str]] | None = None
     origin: str = ""
 
     @property

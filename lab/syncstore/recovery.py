@@ -78,7 +78,7 @@ def _whole(replica: Replica, staging: Staging, end: DeltaEnd | ResetEnd) -> None
         replica.replace(target)
 
 
-def snapshot(incarnation: str, states: list[Iterator[bytes]], votes: list[bytes]) -> Iterator[bytes]:
+def snapshot(incarnation: str, states: list[Iterator[bytes]], votes: Iterator[bytes]) -> Iterator[bytes]:
     """The payloads of a snapshot: replayed into an empty node they are its state."""
     yield entries.encode(Started(incarnation))
     for payload in votes:

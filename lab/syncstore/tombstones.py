@@ -39,7 +39,6 @@ def stripped(record: Record) -> Record:
         record.counter,
         record.expires,
         record.maker,
-        record.tokens,
         record.origin,
     )
 

@@ -23,7 +23,7 @@ WAN_FRAME_BYTES: Final = 64 * 1024
 LENGTH_BYTES: Final = 4
 PROTOCOL: Final = (1, 1)
 """The lowest and the highest version of this protocol spoken here."""
-FEATURES: Final = ("tokens",)
+FEATURES: Final = ("resume",)
 """Features that only some nodes of a rolling upgrade speak: what needs one is written once all do."""
 
 

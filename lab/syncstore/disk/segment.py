@@ -1,0 +1,77 @@
+"""One file of entries, being written; and the names of all of them.
+
+Owns the file's descriptor. Names give order and place, `log-<number>-<position of its first entry>`,
+so that a file nobody needs any more is never opened. A segment is never appended to by a later process.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from lab.syncstore.disk import files, frames
+
+_NAME = re.compile(r"log-(\d{8,})-(\d{20})")
+
+
+class Named(NamedTuple):
+    """A segment as its name tells it; sorts by age."""
+
+    number: int
+    start: int
+    path: Path
+
+
+def listed(directory: Path) -> list[Named]:
+    """All that are there, oldest first. Raises OSError."""
+    return sorted(_named(directory))
+
+
+def _named(directory: Path) -> Iterator[Named]:
+    for path in directory.iterdir():
+        if match := _NAME.fullmatch(path.name):
+            yield Named(int(match[1]), int(match[2]), path)
+
+
+class Segment:
+    """Open for writing. start: position of its first entry. bytes: as many as the file has."""
+
+    def __init__(self, directory: Path, number: int, start: int, salt: bytes) -> None:
+        """Returns once the file, its header and its name are durable: whatever is longer than a
+        header had a sound one. Raises OSError, leaving nothing behind if that can be done."""
+        self.start, self._salt = start, salt
+        self.path = directory / f"log-{number:08d}-{start:020d}"
+        head = frames.header(frames.SEGMENT, start, salt)
+        self._descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
+        try:
+            files.write_whole(self._descriptor, head)
+            files.datasync(self._descriptor)
+            files.sync_directory(directory)
+        except OSError:
+            self.close()
+            files.remove_if_possible(self.path)
+            raise
+        self.bytes = len(head)
+        self.damaged = False  # a write failed: nothing may follow
+
+    def write(self, group: bytes, position: int, durable: int) -> None:
+        """Hand a group to the system, behind a mark. Raises OSError; the file then takes no more."""
+        content = frames.mark(self._salt, position, durable) + group
+        try:
+            files.write_whole(self._descriptor, content)
+        except OSError:
+            self.damaged = True
+            raise
+        self.bytes += len(content)
+
+    def sync(self) -> None:
+        """Raises OSError; then the system may have dropped what it could not write, so never again."""
+        files.datasync(self._descriptor)
+
+    def close(self) -> None:
+        with suppress(OSError):  # what was synced stays so, and nothing else counts
+            os.close(self._descriptor)

@@ -1,0 +1,121 @@
+"""`python -m lab.syncstore.simulate`: many worlds, one line each that fails, and how to see it again.
+
+Owns the command line and what it prints. A world's judgement is `run`'s.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+
+from lab.syncstore.simulate.run import Outcome, Run
+from lab.syncstore.simulate.world import Plan
+
+PROGRESS_EVERY_S = 2.0
+
+
+@dataclass
+class Told:
+    """What one world's process hands back."""
+
+    seed: int
+    harms: list[str]
+    broken: list[str]
+    counts: Counter[str]
+    rested_ms: float
+    took_s: float
+
+
+def one_world(plan: Plan) -> Told:
+    began = time.perf_counter()
+    outcome: Outcome = Run(plan).live()
+    took_s = time.perf_counter() - began
+    return Told(plan.seed, [str(harm) for harm in outcome.harms], outcome.broken, outcome.counts, outcome.rested_ms, took_s)
+
+
+def worlds(plans: list[Plan], jobs: int) -> Iterator[Told]:
+    if jobs <= 1 or len(plans) == 1:
+        yield from map(one_world, plans)
+        return
+    with ProcessPoolExecutor(jobs) as pool:
+        yield from pool.map(one_world, plans, chunksize=1)
+
+
+def main(
+    seeds: Annotated[int, typer.Option(help="How many worlds.")] = 1000,
+    first: Annotated[int, typer.Option("--from", help="The first seed.")] = 1,
+    only: Annotated[int | None, typer.Option(help="This seed alone, with its harms.")] = None,
+    virtual_s: Annotated[float, typer.Option(help="How long a world lives, in virtual seconds.")] = 15.0,
+    jobs: Annotated[int, typer.Option(help="Processes.")] = 2,
+    regions: Annotated[int, typer.Option(help="Regions of a world.")] = 3,
+    nodes: Annotated[int, typer.Option(help="Nodes of a region.")] = 3,
+    rate: Annotated[float, typer.Option(help="Operations a second in each region.")] = 50.0,
+) -> None:
+    """Live through worlds of SyncStore in virtual time, and tell which promises broke. 1 when any did."""
+    chosen = [only] if only is not None else list(range(first, first + seeds))
+    plans = [Plan(seed, regions, nodes, virtual_s, rate) for seed in chosen]
+    began = time.perf_counter()
+    told = list(_shown(worlds(plans, jobs), len(plans)))
+    failed = [one for one in told if one.broken]
+    if only is not None:
+        print("\n".join(told[0].harms) or "no harm")
+    for one in failed:
+        print(f"seed {one.seed}: {len(one.broken)} broken promises")
+        for sentence in one.broken:
+            print(f"    {sentence}")
+        print(f"  again: {_again(one.seed, virtual_s, regions, nodes, rate)}")
+    _summary(told, failed, virtual_s, time.perf_counter() - began)
+    raise typer.Exit(1 if failed else 0)
+
+
+def _again(seed: int, virtual_s: float, regions: int, nodes: int, rate: float) -> str:
+    given = [f"--only {seed}"]
+    for name, value, usual in (
+        ("--virtual-s", virtual_s, 15.0),
+        ("--regions", regions, 3),
+        ("--nodes", nodes, 3),
+        ("--rate", rate, 50.0),
+    ):
+        if value != usual:
+            given.append(f"{name} {value:g}")
+    return f"python -m lab.syncstore.simulate {' '.join(given)}"
+
+
+def _shown(told: Iterable[Told], total: int) -> Iterator[Told]:
+    """As they come, with a line of progress on a terminal's stderr."""
+    began = shown = time.perf_counter()
+    failed = 0
+    for number, one in enumerate(told, 1):
+        failed += bool(one.broken)
+        now = time.perf_counter()
+        if sys.stderr.isatty() and (now - shown > PROGRESS_EVERY_S or number == total):
+            shown = now
+            left_s = (now - began) / number * (total - number)
+            print(f"{number} of {total} worlds, {failed} failed, {left_s:.0f} s left", file=sys.stderr, flush=True)
+        yield one
+
+
+def _summary(told: list[Told], failed: list[Told], virtual_s: float, took_s: float) -> None:
+    kinds: Counter[str] = Counter()
+    bad: Counter[str] = Counter()
+    for one in told:
+        for name, number in one.counts.items():
+            kinds[name] += number
+            bad[name] += bool(one.broken)
+    print("seen: " + ", ".join(f"{name} {number}" for name, number in sorted(kinds.items())))
+    lived_s, busy_s = sum(one.rested_ms for one in told) / 1000, sum(one.took_s for one in told)
+    print(
+        f"{len(told)} worlds of {virtual_s:g} s, {len(failed)} failed; {lived_s:.0f} virtual seconds in {took_s:.0f} s"
+        f" ({lived_s / max(busy_s, 1e-9):.1f} × real time in each process)"
+    )
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,97 @@
+"""What clients are told, judged at the moment they are told it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from lab.syncstore.record import Record
+from lab.syncstore.simulate.clients import LOCAL, OWN
+from lab.syncstore.simulate.history import OK, Operation, version_seen
+from lab.syncstore.simulate.settings import EPOCH_MS
+from lab.syncstore.simulate.world import World
+from lab.syncstore.version import Version, parts
+
+YOUNG_MS = 1500.0
+"""A node that started so recently may still be catching up with what a power cut took from it."""
+
+CLOCK_MS = 5
+"""Of several writes in one ms only the counter rises, so times stay within this of the clock."""
+
+
+def answer(world: World, operation: Operation) -> Iterator[str]:
+    """Invariants 2, 4, 6 and 9, of one answer at the moment it comes."""
+    if operation.outcome != OK:
+        return
+    what = f"{operation.client} {operation.op} {operation.bucket} {operation.key} at {operation.node}"
+    when = f"at {operation.completed_ms:.1f} ms"
+    before, shown = version_seen(operation.before), version_seen(operation.seen)
+    if operation.op == "get":
+        yield from _read(world, operation, what, when, before, shown)
+    else:
+        if operation.seen is None:
+            yield f"{what} was acknowledged {when} without a version"
+        elif shown <= before:
+            yield f"{what} was acknowledged {when} with {shown}, not above {before}, which its session had seen"
+    if operation.op != "keys":
+        yield from _held(world, operation, what, when)
+
+
+def _read(
+    world: World, operation: Operation, what: str, when: str, before: Version, shown: Version
+) -> Iterator[str]:
+    host = world.hosts[operation.node]
+    place = (operation.region if operation.bucket.startswith("region/") else "", operation.bucket, operation.key)
+    if operation.present:
+        if shown < before:
+            yield f"{what} showed {shown} {when}, after its session had seen {before}"
+        one = world.oracle.find(place, shown)
+        if one is None or one.value != operation.found:
+            yield f"{what} showed {operation.found[:40]!r} at {shown} {when}, which nobody wrote"
+        elif one.expires and _steady(world, operation) and one.expires <= operation.sent_wall_ms:
+            yield f"{what} showed a record {when} that had expired {operation.sent_wall_ms - one.expires} ms before"
+    elif operation.seen is not None:
+        if shown < before:
+            yield f"{what} showed a deletion at {shown} {when}, after its session had seen {before}"
+    elif before.time:
+        seen = world.oracle.find(place, before)
+        latest_ms = world.latest_wall_ms(host.region)
+        if seen is None or seen.tombstone or 0 < seen.expires <= latest_ms:
+            return
+        later = world.oracle.keys.get(place, ())
+        if not any(one.version > before and (one.tombstone or 0 < one.expires <= latest_ms) for one in later):
+            yield f"{what} showed nothing {when}, though its session had seen {before} and nobody deleted it"
+
+
+def _steady(world: World, operation: Operation) -> bool:
+    """Whether the node's clock was not set while it answered."""
+    went_ms = operation.completed_ms - operation.sent_ms
+    return abs(world.hosts[operation.node].wall_ms() - operation.sent_wall_ms - went_ms) <= 2
+
+
+def _held(world: World, operation: Operation, what: str, when: str) -> Iterator[str]:
+    """Invariants 2 and 4 while everybody is up: two nodes of the region hold what was acknowledged or shown."""
+    seen, region = operation.seen, world.region(operation.region)
+    if seen is None or operation.degraded or len(region) == 1 or any(one.engine is None for one in region):
+        return
+    if any(one.lost_disks or world.timeline.now_ms - one.booted_ms < YOUNG_MS for one in region):
+        return
+    scope = operation.bucket.partition("/")[0]
+    holders = [one for one in region if one.engine.replicas[scope].vector.covers(seen.origin, seen.sequence)]
+    if len(holders) < 2:
+        yield f"{what} was answered {when}, not as degraded, but only {len(holders)} nodes hold it"
+
+
+def version(world: World, record: Record) -> Iterator[str]:
+    """Invariant 9, of every write where it is accepted: nobody else's clock moves this node's.
+
+    Only keys that nobody but this region writes are asked: on others what is present must be passed.
+    """
+    region, _, _ = parts(record.origin)
+    if record.bucket not in (OWN, LOCAL) or region in world.skews or record.maker != record.origin:
+        return
+    right_ms = EPOCH_MS + int(world.timeline.now_ms)
+    if record.time > right_ms + CLOCK_MS:
+        yield (
+            f"{record.origin} gave {record.key} a version {record.time - right_ms} ms ahead of its clock at"
+            f" {world.timeline.now_ms:.1f} ms, though no clock of its region was ever wrong"
+        )

@@ -1,0 +1,109 @@
+"""Which harms befall a world, and when: harsh, but always healing, drawn from its seed.
+
+Owns the odds and what must not meet: a promise that losing one disk costs nothing is not tested by
+losing two. Knows nothing of how a harm is done (`harms`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from random import Random
+
+from lab.syncstore.simulate.chance import fork
+from lab.syncstore.simulate.harms.harm import Harm
+from lab.syncstore.simulate.net import BLACKHOLE, REFUSE, STALL
+from lab.syncstore.simulate.world import Plan
+
+FIRST_MS = 900.0
+CUTS = (STALL, BLACKHOLE, REFUSE)
+ODDS = {
+    "gray": 3, "cut": 5, "one-way": 3, "rate": 2, "between": 4, "flap": 3, "inside": 5, "resets": 2,
+    "kill": 7, "power": 2, "pause": 4, "blank": 2, "restored": 2, "all-blank": 3, "disk": 4, "skew": 3, "flood": 2,
+    "evict": 1, "drain": 1, "garbage": 1,
+}  # fmt: skip
+ALONE_SHARE = 0.12
+DISK_LOSS = ("blank", "restored", "all-blank")
+
+
+def schedule(plan: Plan) -> list[Harm]:
+    """The harms of a world, in order. None touches the spare region itself."""
+    if not plan.faults:
+        return []
+    chance = fork(plan.seed, "schedule")
+    if chance.random() < ALONE_SHARE:
+        return _alone(plan, chance)
+    harms: list[Harm] = []
+    for _ in range(chance.randint(2, 7)):
+        one = _draw(plan, chance)
+        if one is not None and not any(_clash(one, other) for other in harms):
+            harms.append(one)
+    return sorted(harms, key=lambda harm: (harm.at_ms, harm.kind))
+
+
+def _alone(plan: Plan, chance: Random) -> list[Harm]:
+    """One long harm and nothing else: only then can it be said how soon what must come."""
+    while True:
+        one = _draw(plan, chance)
+        if one is not None:
+            return [replace(one, at_ms=FIRST_MS + 1000, for_ms=plan.heal_ms - FIRST_MS - 1500)]
+
+
+def _draw(plan: Plan, chance: Random) -> Harm | None:
+    kind = chance.choices(list(ODDS), list(ODDS.values()))[0]
+    at_ms = chance.uniform(FIRST_MS, plan.heal_ms * 0.8)
+    for_ms = min(chance.choice((300.0, 900.0, 2000.0, 4500.0)) * chance.uniform(0.7, 1.3), plan.heal_ms - at_ms)
+    region = chance.choice([one for one in plan.names if one != plan.spare])
+    node = chance.choice(plan.members[region])
+    some = tuple(chance.sample(plan.members[region], chance.randint(1, plan.nodes)))
+    cut = chance.choice(CUTS)
+    amount = chance.random()
+    if plan.regions < 2 and kind in ("gray", "cut", "one-way", "rate", "between", "flap", "evict", "garbage"):
+        return None
+    if plan.nodes < 2 and kind in ("inside", *DISK_LOSS):
+        return None
+    other = chance.choice([one for one in plan.names if one != region] or [region])
+    where, mode, much = {
+        "gray": ((region,), "", 100 + 1900 * amount),
+        "cut": ((region,), cut, 0.0),
+        "one-way": ((region,), chance.choice(("deaf", "mute")), 0.0),
+        "rate": ((region,), "", 2 + 20 * amount),
+        "between": ((region, other), cut, 0.0),
+        "flap": ((region,), cut, 100 + 700 * amount),
+        "inside": ((node,), cut, 0.0),
+        "resets": ((region,), "", 20 + 300 * amount),
+        "kill": (some, "", 200 * amount),
+        "power": ((region,), "", 0.0),
+        "pause": (some[: max(1, len(some) - 1)], "", 0.0),
+        "blank": ((node,), "", 0.0),
+        "restored": ((node,), "", 50 + 400 * amount),
+        "all-blank": ((node,), chance.choice(("kill", "power")), 0.0),
+        "disk": (some, chance.choice(("slow", "stuck", "full", "broken")), 5 + 500 * amount),
+        "skew": ((region,), chance.choice(("", "stays")), _skew_ms(chance, amount)),
+        "flood": ((region,), "", 10.0),
+        "evict": ((region,), "", 0.0),
+        "drain": ((region,), "", 0.0),
+        "garbage": ((region,), "", 5 + 50 * amount),
+    }[kind]
+    return Harm(at_ms, for_ms, kind, where, much, mode)
+
+
+def _skew_ms(chance: Random, amount: float) -> float:
+    """Mostly a little, sometimes up to an hour ahead; or behind."""
+    reach = chance.choice((300.0, 2000.0, 60_000.0, 3_600_000.0, -2000.0, -600_000.0))
+    return reach * amount
+
+
+def _clash(one: Harm, other: Harm) -> bool:
+    """Two harms whose meeting may cost what was acknowledged, as promised."""
+    same = {_region(place) for place in one.where} & {_region(place) for place in other.where}
+    if one.kind == other.kind == "evict":
+        return True  # Each side evicting the other is a world of its own.
+    if not same:
+        return False
+    if one.kind in DISK_LOSS and other.kind in (*DISK_LOSS, "power"):
+        return True
+    return other.kind in DISK_LOSS and one.kind in (*DISK_LOSS, "power")
+
+
+def _region(place: str) -> str:
+    return place.partition("n")[0]

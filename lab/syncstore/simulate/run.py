@@ -1,0 +1,113 @@
+"""One world from its first boot to its judgement.
+
+Owns the procedure: begin, load with harms and checks at every instant, heal, rest, judge. The same plan
+gives the same `Outcome`, to the bit.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from lab.syncstore.record import Record
+from lab.syncstore.simulate.chance import fork
+from lab.syncstore.simulate.checks import answers, brief, content, rest, service
+from lab.syncstore.simulate.faults import schedule
+from lab.syncstore.simulate.harms import Harms
+from lab.syncstore.simulate.harms.harm import Harm
+from lab.syncstore.simulate.history import Operation
+from lab.syncstore.simulate.host import MakeCore
+from lab.syncstore.simulate.oracle import told_of_writes
+from lab.syncstore.simulate.world import Plan, World, default_core
+
+LOOK_MS = 100.0
+"""Between two looks at all nodes."""
+STEP_MS = 250.0
+REST_MS = 8000.0
+"""After the load a world may take so long to come to rest, beyond its planned life."""
+
+
+@dataclass
+class Outcome:
+    plan: Plan
+    harms: list[Harm]
+    broken: list[str]
+    digest: int
+    events: int = 0
+    rested_ms: float = 0.0
+    counts: Counter[str] = field(default_factory=Counter)
+    operations: list[Operation] = field(default_factory=list)
+
+
+class Run:
+    def __init__(self, plan: Plan, make: MakeCore = default_core, harms: list[Harm] | None = None) -> None:
+        self.plan = plan
+        self.world = World(plan, make)
+        self.harms = schedule(plan) if harms is None else harms
+        self.broken: list[str] = []
+        self._harms = Harms(self.world)
+        self._looker = fork(plan.seed, "look")
+        for load in self.world.loads.values():
+            load.on_done = self._done
+        for host in self.world.hosts.values():
+            host.on_crash = self.broken.append
+        self.world.oracle.on_accepted = self._accepted
+        self._harms.on_leave = self._left
+
+    def live(self) -> Outcome:
+        """Raises nothing for a broken promise: it is in the outcome."""
+        world, plan, timeline = self.world, self.plan, self.world.timeline
+        with told_of_writes(world.oracle):
+            world.begin()
+            self._harms.plan(self.harms)
+            timeline.after(LOOK_MS, self._look)
+            timeline.run_until(plan.heal_ms)
+            self._harms.heal_all()
+            timeline.run_until(plan.load_until_ms)
+            end_ms = plan.virtual_s * 1000
+            timeline.run_until(end_ms)
+            while timeline.now_ms < end_ms + REST_MS and self._restless():
+                timeline.run_until(timeline.now_ms + STEP_MS)
+            rested_ms = timeline.now_ms
+            self.broken += rest.final(world)
+            self.broken += service.retried(world)
+            self.broken += service.served(world.operations(), self.harms, plan.names)
+        return self._outcome(rested_ms)
+
+    def _restless(self) -> bool:
+        return bool(rest.unsettled(self.world)) or any(rest.last_shown(self.world))
+
+    def _done(self, operation: Operation) -> None:
+        self.broken += answers.answer(self.world, operation)
+
+    def _accepted(self, record: Record) -> None:
+        self.broken += answers.version(self.world, record)
+
+    def _left(self, harm: Harm) -> None:
+        if harm.kind == "between":
+            others = [one for one in self._harms.entered if one is not harm]
+            self.broken += service.through_third(self.world, harm, others)
+
+    def _look(self) -> None:
+        """Invariant 1 over all pairs; the merge of one node, another one each time."""
+        up = [host for host in self.world.hosts.values() if host.engine is not None]
+        self.broken += content.equal_where_vectors_are(up)
+        for host in up:
+            self.broken += service.kept(host)
+        if up:
+            self.broken += content.merge_of_its_vector(self.world, self._looker.choice(up))
+        self.world.timeline.after(LOOK_MS, self._look)
+
+    def _outcome(self, rested_ms: float) -> Outcome:
+        world = self.world
+        counts: Counter[str] = Counter(harm.kind for harm in self._harms.entered)
+        digest = 0
+        for host in world.hosts.values():
+            digest = (digest * 1_000_003 + host.seen) % 2**64
+        operations = world.operations()
+        for one in operations:
+            counts[f"{one.op} {one.outcome}"] += 1
+            digest = (digest * 1_000_003 + int(one.completed_ms * 1000)) % 2**64
+        return Outcome(
+            self.plan, self.harms, brief(self.broken), digest, world.timeline.events, rested_ms, counts, operations
+        )

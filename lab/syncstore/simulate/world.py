@@ -1,0 +1,150 @@
+"""A world: regions, nodes, wires, disks, clocks and clients in virtual time, made whole from one seed.
+
+Owns how it is put together and the course of its life: start, load with harm, heal, quiescence, end.
+What harms it is `faults`' business, what it must promise is `checks`'.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+from lab.syncstore.config import Config, Limits
+from lab.syncstore.simulate.caller import Caller
+from lab.syncstore.simulate.chance import fork
+from lab.syncstore.simulate.clients import Load
+from lab.syncstore.simulate.disk import SimulatedLog
+from lab.syncstore.simulate.history import Operation, WatchLog
+from lab.syncstore.simulate.host import Host, MakeCore
+from lab.syncstore.simulate.net import Network, Wires
+from lab.syncstore.simulate.oracle import Oracle
+from lab.syncstore.simulate.settings import COSTS, EPOCH_MS, LIMITS, Costs
+from lab.syncstore.simulate.timeline import Timeline
+
+CLUSTER = "world"
+CALLERS = 3
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a world is. steady: no draw anywhere in it depends on what happened before."""
+
+    seed: int
+    regions: int = 3
+    nodes: int = 3
+    virtual_s: float = 15.0
+    rate_per_s: float = 50.0
+    faults: bool = True
+    spare: str = ""
+    """A region that no fault touches."""
+    steady: bool = False
+    lacking: tuple[str, ...] = ()
+    """Nodes that speak no feature."""
+    limits: Limits = LIMITS
+    costs: Costs = COSTS
+
+    @property
+    def names(self) -> list[str]:
+        return [f"r{number}" for number in range(1, self.regions + 1)]
+
+    @property
+    def members(self) -> dict[str, tuple[str, ...]]:
+        return {one: tuple(f"{one}n{number}" for number in range(1, self.nodes + 1)) for one in self.names}
+
+    @property
+    def load_until_ms(self) -> float:
+        return self.virtual_s * 1000 * 0.75
+
+    @property
+    def heal_ms(self) -> float:
+        return self.virtual_s * 1000 * 0.65
+
+
+def default_core(config: Config, outlet: Any, disk: Any) -> Any:
+    from lab.syncstore.engine import Engine
+
+    return Engine(config, outlet, disk)
+
+
+class World:
+    def __init__(self, plan: Plan, make: MakeCore = default_core) -> None:
+        self.plan, self.timeline = plan, Timeline()
+        self.network = Network(self.timeline, self._wires, plan.limits.dial_timeout_ms)
+        self.oracle = Oracle(lambda: self.timeline.now_ms)
+        self.hosts: dict[str, Host] = {}
+        self.loads: dict[str, Load] = {}
+        self.skews: dict[str, int] = {}
+        """Region → how far ahead its clocks ever were; who is not in here was never wrong."""
+        self.excused: list[tuple[str, float, float]] = []
+        """(node, from, until): what that node acknowledged then may be lost."""
+        self.evicted = False
+        """Whether a region ever was: then what it wrote alone may be forgotten, and what others had deleted."""
+        for region, nodes in plan.members.items():
+            for node in nodes:
+                self.hosts[node] = Host(
+                    self.network, self._config(region, node), SimulatedLog(), make, plan.costs, plan.seed
+                )
+        for region, nodes in plan.members.items():
+            self.loads[region] = self._load(region, nodes)
+
+    def _config(self, region: str, node: str) -> Config:
+        members = self.plan.members
+        dial = {one: f"{one}:1" for nodes in members.values() for one in nodes}
+        features = () if node in self.plan.lacking else ("tokens",)
+        return Config(CLUSTER, region, node, members, dial, features, self.plan.limits)
+
+    def _load(self, region: str, nodes: tuple[str, ...]) -> Load:
+        callers = []
+        for number in range(CALLERS):
+            order = [nodes[(number + step) % len(nodes)] for step in range(len(nodes))]
+            callers.append(Caller(self.network, f"{region}c{number}", CLUSTER, region, order, self.plan.seed))
+            callers[-1].wall_of = lambda node: self.hosts[node].wall_ms()
+        plan = self.plan
+        return Load(region, plan.names, callers, plan.seed, plan.rate_per_s, plan.load_until_ms)
+
+    def _wires(self, source: str, target: str) -> tuple[Wires, Random]:
+        """In a region 0.1–0.3 ms; between two 10–120 ms, each pair its own, alike in both directions."""
+        chance = fork(self.plan.seed, "wire", source, target)
+        one, other = sorted((source.partition("n")[0].partition("c")[0], target.partition("n")[0].partition("c")[0]))
+        if one == other:
+            delay_ms = fork(self.plan.seed, "delay", *sorted((source, target))).uniform(0.05, 0.15)
+            return Wires(delay_ms, 0.0 if self.plan.steady else 0.1), chance
+        delay_ms = fork(self.plan.seed, "delay", one, other).uniform(10, 120)
+        return Wires(delay_ms, delay_ms * 0.05, 12_500.0), chance
+
+    def skew(self, region: str, ms: int) -> None:
+        """Set the clocks of a region wrong by so much, or right again; its clients' too."""
+        self.skews[region] = max(self.skews.get(region, 0), ms)
+        self.loads[region].skew_ms = ms
+        for host in self.region(region):
+            host.skew_ms = ms
+
+    def latest_wall_ms(self, region: str) -> int:
+        """What a clock of the region has shown at most."""
+        return EPOCH_MS + int(self.timeline.now_ms) + self.skews.get(region, 0)
+
+    # -- what others ask -------------------------------------------------------------------------
+
+    def region(self, name: str) -> list[Host]:
+        return [self.hosts[node] for node in self.plan.members[name]]
+
+    def running(self) -> list[Host]:
+        return [host for host in self.hosts.values() if host.engine is not None and not host.paused]
+
+    def operations(self) -> list[Operation]:
+        return [one for load in self.loads.values() for one in load.operations]
+
+    def watches(self) -> list[WatchLog]:
+        return [one for load in self.loads.values() for one in load.watches]
+
+    # -- its life --------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Boot every node, within a tenth of a second; clients come a little later."""
+        chance = fork(self.plan.seed, "begin")
+        for host in self.hosts.values():
+            self.timeline.after(chance.uniform(0, 100), host.boot)
+        for load in self.loads.values():
+            self.timeline.at(300, load.begin)
