@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from lab.comparison.pairing import Question, has_faults, label_of, programs
-from lab.errors import LabError
+from lab.errors import LabError, Refused
 from lab.experiment import Arm
 from lab.repeats import gather
 from lab.results import Run
@@ -36,10 +36,18 @@ def of_question(found: Question, candidates: Iterable[Run]) -> dict[str, list[Ru
 
 
 def found_below(results: Path, runs: Iterable[Run]) -> list[Run]:
-    """Finished runs of the same arms below results/, the oldest first."""
+    """Finished runs of the same arms below results/, the oldest first; of those whose plan tells of faults none,
+    since reading their experiments would take seconds."""
     slugs = sorted({Arm.parse(run.arm).slug for run in runs})
     paths = [path.parent for slug in slugs for path in results.glob(f"*/{_escaped(slug)}/*/verdict.json")]
-    return [Run(path) for path in sorted(paths, key=lambda path: path.name) if (path / "plan.json").is_file()]
+    return [run for run in map(Run, sorted(paths, key=lambda path: path.name)) if not _tells_of_faults(run)]
+
+
+def _tells_of_faults(run: Run) -> bool:
+    try:
+        return bool(run.plan.get("faults"))
+    except Refused:
+        return True
 
 
 def _same_arm(found: Question, arm: str, run: Run) -> bool:

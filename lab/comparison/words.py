@@ -66,12 +66,20 @@ def verdicts(told: Arm) -> str:
 
 
 def verdict(told: Arm) -> str:
-    """`invalid, expected`; of several runs `2 × invalid, 1 × unknown, 2 of 3 as expected`."""
-    expected = sum(run.as_expected for run in told.runs)
+    """`invalid (isolation), expected`; of several runs `2 × invalid (isolation), 1 × unknown, 2 of 3 as expected`."""
+    expected, said = sum(run.as_expected for run in told.runs), verdicts(told)
+    broken = dict.fromkeys(
+        name
+        for run in told.runs
+        if run.verdict == "invalid"
+        for name, word in run.checkers.items()
+        if word == "invalid"
+    )
+    if broken:
+        said = said.replace("invalid", f"invalid ({', '.join(broken)})")
     if len(told.runs) == 1:
-        word = verdicts(told)
-        return word if word == "unknown" else f"{word}, {'expected' if expected else 'not expected'}"
-    return f"{verdicts(told)}, {'all' if expected == len(told.runs) else f'{expected} of {len(told.runs)}'} as expected"
+        return said if said == "unknown" else f"{said}, {'expected' if expected else 'not expected'}"
+    return f"{said}, {'all' if expected == len(told.runs) else f'{expected} of {len(told.runs)}'} as expected"
 
 
 def worst(told: Arm) -> str:

@@ -35,6 +35,8 @@ class Limits:
     """An unreachable peer is tried again at least so often."""
     dial_timeout_ms: float = 2000
     cut_kept_ms: float = 60_000
+    staging_bytes: int = 4 * 1024 * 1024 * 1024
+    """A delta or reset longer than this is no state that a node could hold."""
     tombstone_age_ms: float = 600_000
     """The youngest tombstone that may be dropped: no client's clock or retry reaches further back."""
     old_tombstone_ms: float = 86_400_000

@@ -21,7 +21,7 @@ from lab.syncstore.replica import Replica
 from lab.syncstore.reports import Report
 from lab.syncstore.tombstones import absent
 from lab.syncstore.vector import Vector
-from lab.syncstore.version import VersionClock, incarnation, origin
+from lab.syncstore.version import VersionClock, incarnation, origin, parts
 from lab.syncstore.watches import Watches, seen
 from lab.syncstore.wire import Replies, Reply, encode
 
@@ -93,6 +93,14 @@ class Core:
         for replica in self.replicas.values():
             replica.renew(self.origin)
 
+    def is_member(self, of: str) -> bool:
+        """Whether an origin is one of a configured node."""
+        try:
+            region, node, _ = parts(of)
+        except ValueError:
+            return False
+        return node in self.config.members.get(region, ())
+
     def peers(self) -> list[Link]:
         """Links to live nodes of the own region."""
         return [one for one in self.links.values() if one.purpose == PEER and one.hello is not None]
@@ -150,9 +158,11 @@ class Core:
                 replica.durable.raise_to(one.origin, one.sequence)
         self._since_ms = self.now.mono_ms
 
-    def forget_unsynced(self) -> None:
+    def forget_unsynced(self, scope: str) -> None:
         """After a reset: what was waiting spoke of a vector that is no more."""
-        self._unsynced = deque(Unsynced(one.position, "", "", 0) for one in self._unsynced)
+        self._unsynced = deque(
+            Unsynced(one.position, "", "", 0) if one.scope == scope else one for one in self._unsynced
+        )
 
     def oldest_unsynced_ms(self) -> float:
         return self._since_ms if self._unsynced else float("inf")
@@ -232,14 +242,18 @@ class Core:
             self.outlet.close(link.number, why)
 
 
+def _told(reply: Reply) -> bool:
+    return bool(reply.keys or reply.info)
+
+
 def _frames(replies: list[Reply]) -> list[list[Reply]]:
     """Replies in lots that stay well below a frame's limit."""
-    if len(replies) < 256 and sum(len(one.value) for one in replies) < 512 * 1024:
+    if len(replies) < 256 and sum(len(one.value) for one in replies) < 512 * 1024 and not any(map(_told, replies)):
         return [replies]
     lots: list[list[Reply]] = [[]]
     size = 0
     for one in replies:
-        cost = 256 + len(one.value) + sum(len(key) + 8 for key in one.keys or ())
+        cost = 512 + len(one.value) + 4 * len(one.info) + sum(4 * len(key) + 8 for key in one.keys or ())
         if lots[-1] and size + cost > 512 * 1024:
             lots.append([])
             size = 0

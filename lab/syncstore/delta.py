@@ -89,18 +89,25 @@ class Cut:
 class Staging:
     """The parts of one delta (or reset) as they come in, until they are whole."""
 
-    __slots__ = ("cut", "parts", "size")
+    __slots__ = ("cut", "parts", "size", "tops")
 
     def __init__(self, cut: int) -> None:
         self.cut = cut
         self.parts: list[tuple[str, bytes]] = []
         """(origin, the part's whole body)."""
+        self.tops: dict[str, int] = {}
+        """Origin → the highest sequence in any part."""
         self.size = 0
 
-    def add(self, number: int, origin: str, body: bytes) -> bool:
-        """Whether the part is the next one."""
+    def add(self, number: int, origin: str, body: bytes, top: int = 0) -> bool:
+        """Whether the part is the next one. top: the highest sequence in it."""
         if number != len(self.parts):
             return False
         self.parts.append((origin, body))
+        self.tops[origin] = max(top, self.tops.get(origin, 0))
         self.size += len(body)
         return True
+
+    def within(self, vector: Vector) -> bool:
+        """Whether the vector names everything that came."""
+        return all(vector.covers(origin, top) for origin, top in self.tops.items())

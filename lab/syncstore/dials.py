@@ -132,6 +132,7 @@ class Dials:
         """Somebody states what it holds of this node: an old disk was restored, or the clock went back,
         if that is more than this node knows of itself."""
         core = self.core
+        core.replicas[scope].know(one for one in entries if core.is_member(one))
         prefix = f"{core.config.region}/{core.config.node}/"
         for origin, entry in entries.items():
             if not origin.startswith(prefix):

@@ -179,6 +179,7 @@ class Engine:
         if one is None or one.dropped:
             return
         one.heard_ms = now.mono_ms
+        core.counters["frames_received"] += 1
         try:
             self._frame(one, decode(body), body)
         except Malformed as error:
@@ -244,7 +245,8 @@ class Engine:
         if replica is None or link.purpose != PEER:
             raise Malformed("expected a peer's word on a known scope")
         for origin, sequence in message.entries.items():
-            replica.second.raise_to(origin, sequence)
+            if origin in replica.vector.entries:
+                replica.second.raise_to(origin, sequence)
 
     def _reset_asked(self, link: Link, message: ResetAsk) -> None:
         feed, replica = link.feeds.get(message.scope), self.core.replicas.get(message.scope)

@@ -92,10 +92,10 @@ class Intake:
         if isinstance(message, Stream):
             self._stream(link, message, body)
         elif isinstance(message, Delta):
-            self._part(link, message.scope, message.cut, message.number, message.origin, body)
+            self._part(link, message, message.cut, body)
         elif isinstance(message, Reset):
             if message.scope in link.asked_reset_ms:
-                self._part(link, message.scope, RESET, message.number, message.origin, body)
+                self._part(link, message, RESET, body)
         elif isinstance(message, DeltaEnd):
             self._delta_end(link, message, body)
         elif isinstance(message, ResetEnd):
@@ -148,13 +148,19 @@ class Intake:
 
     # -- deltas and resets -----------------------------------------------------------------------
 
-    def _part(self, link: Link, scope: str, cut: int, number: int, origin: str, body: bytes) -> None:
-        self._replica(link, scope)
-        staging = link.staging.get(scope)
+    def _part(self, link: Link, part: Delta | Reset, cut: int, body: bytes) -> None:
+        """Looked through as it comes: once its end is here it stands in the log, and must be sound."""
+        replica = self._replica(link, part.scope)
+        records = records_of(part.records, part.origin, part.scope)
+        replica.effort += 1 + len(records) // 4
+        staging = link.staging.get(part.scope)
         if staging is None or staging.cut != cut:
-            staging = link.staging[scope] = Staging(cut)
-        if not staging.add(number, origin, body):
-            del link.staging[scope]
+            staging = link.staging[part.scope] = Staging(cut)
+        top = max((one.sequence for one in records), default=0)
+        if not staging.add(part.number, part.origin, body, top):
+            del link.staging[part.scope]
+        elif staging.size > self.core.config.limits.staging_bytes:
+            raise Malformed(f"expected a delta below {self.core.config.limits.staging_bytes} bytes")
 
     def _delta_end(self, link: Link, end: DeltaEnd, body: bytes) -> None:
         replica = self._replica(link, end.scope)
@@ -162,6 +168,8 @@ class Intake:
         if staging.cut != end.cut or len(staging.parts) != end.parts:
             self._want(link, replica)
             return
+        if not staging.within(end.vector) or end.vector.entries.get(replica.origin, 0) > replica.sequence:
+            raise Malformed("expected a delta of what its vector names, and nothing of this node that it never wrote")
         if not self.may_take(link, end.scope) or not replica.covers_delta(end):
             self.core.counters["deltas_refused"] += 1
             self._want(link, replica)
@@ -208,6 +216,8 @@ class Intake:
         staging = link.staging.pop(end.scope, None) or Staging(RESET)
         if end.scope not in link.asked_reset_ms or len(staging.parts) != end.parts:
             return
+        if not staging.within(end.vector):
+            raise Malformed("expected a reset of what its vector names")
         del link.asked_reset_ms[end.scope]
         if self.may_take(link, end.scope) and replica.vector.covers_all(end.vector) and not self.core.blank:
             return
@@ -223,11 +233,9 @@ class Intake:
         survivors = self._survivors(replica, fresh)
         for body in fresh.state():
             core.append(body)
-        for acks in core.acks.values():
-            for waiting in acks.give_up():
-                self.lost.append(waiting)
+        self.lost.extend(core.acks[replica.scope].give_up())
         replica.replace(fresh)
-        core.forget_unsynced()
+        core.forget_unsynced(replica.scope)
         core.holds(replica, fresh.vector.copy())
         core.clock.raise_to(replica.floor.time, replica.floor.counter)
         core.take_incarnation()

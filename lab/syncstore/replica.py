@@ -7,7 +7,7 @@ logged is handed out as bytes, in the order in which it must stand.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from lab.syncstore.delta import Cut
 from lab.syncstore.errors import Malformed
@@ -17,7 +17,7 @@ from lab.syncstore.record import Record, later, same_version
 from lab.syncstore.stream import Chunk, Ring
 from lab.syncstore.table import Table
 from lab.syncstore.tombstones import Tombstones
-from lab.syncstore.vector import Floor, Vector
+from lab.syncstore.vector import UNKNOWN, Floor, Vector
 from lab.syncstore.wire import (
     Delta,
     DeltaEnd,
@@ -82,6 +82,13 @@ class Replica:
         self.ring.add(self.origin, chunk)
         self._batch, self._batch_first, self._batch_bytes = [], self.sequence + 1, 0
         return chunk
+
+    def know(self, origins: Iterable[str]) -> None:
+        """That these incarnations exist was stated somewhere: nothing of them is held yet."""
+        for origin in origins:
+            if self.vector.get(origin) == UNKNOWN:
+                self.vector.entries[origin] = 0
+                self.durable.entries.setdefault(origin, 0)
 
     def renew(self, origin: str) -> None:
         """Go on under a new incarnation. The batch must have been taken."""

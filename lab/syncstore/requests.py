@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from lab.syncstore.acks import Waiting
 from lab.syncstore.core import STATES, Core
+from lab.syncstore.errors import Malformed
 from lab.syncstore.links import Link
 from lab.syncstore.record import GLOBAL, KEY_BYTES, LWW, REGISTER, VALUE_BYTES, Record, bucket_parts
 from lab.syncstore.replica import Replica
@@ -24,6 +25,7 @@ KEYS_BYTES = 256 * 1024
 MORE = "more"
 """A reply's info when there are more keys: ask again with revision=the last one."""
 CHANGES = ("put", "delete", "create", "update")
+DATA = (*CHANGES, "get", "keys", "watch")
 WAITING_AT_MOST = 20_000
 REGION_STATES = ("serving", "draining", "drained", "evicted")
 
@@ -71,8 +73,9 @@ class Requests:
         if error is not None:
             core.reply(link.number, error)
             return
-        kind = self._kinds.get(request.bucket, "")
         operation = request.op
+        if kind is None and operation in DATA:
+            kind = bucket_parts(request.bucket)[1]
         if kind == REGISTER and (operation in CHANGES or (operation == "get" and not request.stale_ok)):
             self._to_registers(link, request)
         elif operation == "put":
@@ -108,8 +111,9 @@ class Requests:
                 return Reply(number, "Denied", f"{operation} needs a certificate of role admin")
             return None
         if operation in ("status", "unwatch"):
-            return None if operation == "status" or request.key.isdigit() else Reply(number, "Refused", "which watch?")
-        if operation not in ("put", "get", "delete", "create", "update", "keys", "watch"):
+            known = operation == "status" or (request.key.isdecimal() and request.key.isascii() and len(request.key) < 20)
+            return None if known else Reply(number, "Refused", "expected the number of a watch as the key")
+        if operation not in DATA:
             return Reply(number, "Refused", f"no such operation: {operation[:40]!r}")
         if link.roles and not link.roles & {"client", "admin"}:
             return Reply(number, "Denied", "data needs a certificate of role client")
@@ -118,7 +122,7 @@ class Requests:
                 kind = bucket_parts(request.bucket)[1]
             except ValueError as error:
                 return Reply(number, "Refused", str(error))
-            if len(self._kinds) < 65536:
+            if len(self._kinds) < 65536 and request.bucket != STATES:  # that one is never written the short way
                 self._kinds[request.bucket] = kind
         if request.bucket == STATES and operation not in ("get", "keys", "watch"):
             return Reply(number, "Denied", "regions' states are changed by drain and evict alone")
@@ -152,10 +156,16 @@ class Requests:
         replica = core.replicas[request.bucket.partition("/")[0]]
         present = replica.table.get(request.bucket, request.key)
         saw = request.seen
+        if core.now.wall_ms > LATEST_MS:
+            core.reply(link.number, Reply(request.number, "Refused", "this node's clock is beyond the year 2200"))
+            return
         if saw is None:
             time, counter = core.new_version(present)
         else:
             time, counter = core.new_version(present, (saw.time, saw.counter))
+        if time > LATEST_MS:  # no other node would take it
+            core.reply(link.number, Reply(request.number, "Refused", "this key's versions are used up"))
+            return
         record = Record(0, request.bucket, request.key, value, time, counter, request.expires if value else 0)
         core.write(record, Waiting(record, core.now.mono_ms, link.number, request.number))
 
@@ -263,8 +273,12 @@ class Requests:
         self.core.outlet.send(link.number, body)
 
     def fetched(self, message: Fetched, scope_of: Callable[[int], str]) -> None:
-        if message.origin:
-            record = records_of(message.records, message.origin, scope_of(message.number))[0]
+        asked = next((one.request for one in self.readers if one.fetch == message.number), None)
+        if message.origin and asked is not None:
+            records = records_of(message.records, message.origin, scope_of(message.number))
+            if len(records) != 1 or (records[0].bucket, records[0].key) != (asked.bucket, asked.key):
+                raise Malformed("expected the record that was asked for")
+            record = records[0]
             held = self._fetched.get(message.number)
             if held is None or record.version > held.version:
                 self._fetched[message.number] = record
@@ -366,6 +380,9 @@ class Requests:
                 core.outlet.send(watcher.link, encode(frame))
 
     def closed(self, link: Link) -> None:
+        for one in self.readers:
+            if one.link == link.number:
+                self._fetched.pop(one.fetch, None)
         self.readers = [one for one in self.readers if one.link != link.number]
         self.resumers = [one for one in self.resumers if one.watcher.link != link.number]
 

@@ -10,19 +10,33 @@ entry is gone. An entry of 0 says that the incarnation is known and has written 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Annotated
 
 import msgspec
 
-from lab.syncstore.version import incarnation_of, parts
+from lab.syncstore.version import (
+    COUNTER_LIMIT,
+    INCARNATION_PATTERN,
+    LATEST_MS,
+    MEMBER_PATTERN,
+    ORIGIN_PATTERN,
+    incarnation_of,
+    parts,
+)
 
 WHOLE = 2**62
 """What a closed origin's entry counts as."""
 UNKNOWN = -1
+# Checked where bytes become vectors, so that nothing else of the node has to doubt one.
+Origin = Annotated[str, msgspec.Meta(pattern=ORIGIN_PATTERN)]
+Member = Annotated[str, msgspec.Meta(pattern=MEMBER_PATTERN)]
+Incarnation = Annotated[str, msgspec.Meta(pattern=INCARNATION_PATTERN)]
+Sequence = Annotated[int, msgspec.Meta(ge=0, lt=WHOLE)]
 
 
 class Vector(msgspec.Struct, array_like=True):
-    entries: dict[str, int] = {}
-    closed: dict[str, str] = {}
+    entries: dict[Origin, Sequence] = {}
+    closed: dict[Member, Incarnation] = {}
 
     def get(self, origin: str) -> int:
         """The sequence up to which all of an origin is held; UNKNOWN, or WHOLE where it is closed."""
@@ -120,9 +134,9 @@ class Floor(msgspec.Struct, array_like=True):
     version among them (time, counter, maker)."""
 
     vector: Vector = msgspec.field(default_factory=lambda: Vector({}, {}))
-    time: int = 0
-    counter: int = 0
-    maker: str = ""
+    time: Annotated[int, msgspec.Meta(ge=0, le=LATEST_MS)] = 0
+    counter: Annotated[int, msgspec.Meta(ge=0, lt=COUNTER_LIMIT)] = 0
+    maker: Annotated[str, msgspec.Meta(max_length=300)] = ""
 
     def copy(self) -> Floor:
         return Floor(self.vector.copy(), self.time, self.counter, self.maker)

@@ -9,10 +9,14 @@ bits; every start of a node takes a new one, above every one known of it.
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import NamedTuple
 
 INCARNATION_DIGITS = 28
+INCARNATION_PATTERN = r"^[0-9a-f]{28}\Z"
+MEMBER_PATTERN = r"^[^/]{1,128}/[^/]{1,128}\Z"
+ORIGIN_PATTERN = r"^[^/]{1,128}/[^/]{1,128}/[0-9a-f]{28}\Z"
 LATEST_MS = 7_258_118_400_000
 """2200-01-01 in Unix milliseconds: a later time is no clock's error but a malformed frame."""
 COUNTER_LIMIT = 2**32
@@ -52,12 +56,15 @@ def origin(region: str, node: str, incarnation_: str) -> str:
     return f"{region}/{node}/{incarnation_}"
 
 
+_origin = re.compile(ORIGIN_PATTERN)
+
+
 @lru_cache(maxsize=65536)
 def parts(origin_: str) -> tuple[str, str, str]:
     """(region, node, incarnation). Raises ValueError for a text that is no origin."""
-    region, node, incarnation_ = origin_.split("/")
-    if not region or not node or len(incarnation_) != INCARNATION_DIGITS:
+    if _origin.match(origin_) is None:
         raise ValueError(f"expected region/node/incarnation, found {origin_[:80]!r}")
+    region, node, incarnation_ = origin_.split("/")
     return region, node, incarnation_
 
 

@@ -99,6 +99,7 @@ class Watches:
         return len(self._by_link)
 
     def add(self, watcher: Watcher) -> None:
+        self.end(watcher.link, watcher.number)  # a number used again ends what it named before
         self._by_bucket.setdefault(watcher.bucket, []).append(watcher)
         self._by_link[watcher.link, watcher.number] = watcher
         self.due[watcher] = None

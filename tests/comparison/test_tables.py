@@ -62,7 +62,7 @@ def test_a_terminal_has_the_arms_beside_each_other(one: Compared) -> None:
     assert said["all", "", "writes lost"] == ["0", "0", "0"]
     assert said["sg*", "fault", "stale max, s"] == ["–", "–", "–"]
     text = " ".join(lines)
-    assert f"{A}: invalid, not expected; us could not put for 10 s" in text
+    assert f"{A}: invalid (isolation), not expected; us could not put for 10 s" in text
     assert f"{B}: valid, expected; us kept working" in text
     assert "of one seed it has no interval" in text and "*: named by a fault" in text
 
@@ -72,7 +72,7 @@ def test_of_several_seeds_numbers_have_their_interval(found: Compared) -> None:
     said = rows(lines)
     assert said["us", "fault", "available, %"] == ["70.0 [45.2–94.8]", "95", "+25.0 [+0.2 to +49.8]"]
     text = " ".join(lines)
-    assert f"{A}: 3 × invalid, 0 of 3 as expected; blast radius: us in 3 of 3 (put 3)." in text
+    assert f"{A}: 3 × invalid (isolation), 0 of 3 as expected; blast radius: us in 3 of 3 (put 3)." in text
     assert f"{B}: 3 × valid, all as expected; blast radius: empty." in text
     assert tables.CONTROLS in text
     control = lines[lines.index(tables.CONTROLS) :]
@@ -144,7 +144,7 @@ def test_the_first_screen_has_availability_beside_staleness(one: Compared) -> No
     row = re.findall(r"<tr.*?</tr>", html)
     difference = next(cells(one_row, "difference") for one_row in row if "+25" in one_row)
     assert difference[2:7] == ["0", "+25", "0", "+2.8", "+28"]
-    assert "✗ invalid, not expected" in html and "✓ valid, expected" in html
+    assert "✗ invalid (isolation), not expected" in html and "✓ valid, expected" in html
     assert "sg <span class='faint'>(faulted)</span>" in html
     command = "BACKENDS='memory memory+bug=spreads' LEADERS_IN=home SEED=1 RUNTIME=memory<"
     assert command in unescape(html)

@@ -395,9 +395,50 @@ def test_garbage_costs_its_connection_and_nothing_more(garbage: bytes) -> None:
             await all_connected(made)
             made[0].manner = lambda visitor, request: visitor.write(garbage)
             rooms = client.bucket("rooms")
+            began = time.monotonic()
             await rooms.put("a", b"1")
+            assert time.monotonic() - began < 0.4, "found by its silence, not by what it is"
             assert len(made[1].asked("put")) == 1
             assert client.retries == 1
+
+    play(story)
+
+
+def test_a_node_that_reads_slowly_gets_everything_in_the_end() -> None:
+    async def story() -> None:
+        async with nodes() as [node], to([node], timeout=10) as client:
+            rooms = client.bucket("rooms")
+            await rooms.put("a", b"1")
+            visitor = next(iter(node.visitors))
+            visitor.transport.pause_reading()
+            calls = []
+            for number in range(100):
+                calls.append(rooms.put(f"k{number}", b"v" * 200_000))
+                await asyncio.sleep(0)
+            visitor.transport.resume_reading()
+            await asyncio.gather(*calls)
+            assert len(node.asked("put")) == 101
+
+    play(story)
+
+
+def test_what_the_socket_never_took_is_certainly_not_done() -> None:
+    async def story() -> None:
+        async with nodes() as [node], to([node], timeout=10, retry=False) as client:
+            rooms = client.bucket("rooms")
+            await rooms.put("a", b"1")
+            visitor = next(iter(node.visitors))
+            visitor.transport.pause_reading()
+            calls = []
+            for number in range(100):
+                calls.append(rooms.put(f"k{number}", b"v" * 200_000))
+                await asyncio.sleep(0)
+            visitor.transport.abort()
+            ends = await asyncio.gather(*calls, return_exceptions=True)
+            kinds = [type(end) for end in ends]
+            assert kinds == [Timeout] * kinds.count(Timeout) + [Unavailable] * kinds.count(Unavailable)
+            assert kinds.count(Timeout) > 0
+            assert kinds.count(Unavailable) > 20
 
     play(story)
 

@@ -17,7 +17,19 @@ from lab.syncstore.node import disk as disk_module
 from lab.syncstore.node.addresses import Address
 from lab.syncstore.node.node import Node
 from lab.syncstore.node.say import Say
-from tests.syncstore.nodes import HOST, Plain, Served, free_addresses, free_ports, get, put, run, served, settings, until
+from tests.syncstore.nodes import (
+    HOST,
+    Plain,
+    Served,
+    free_addresses,
+    free_ports,
+    get,
+    put,
+    run,
+    served,
+    settings,
+    until,
+)
 
 
 @pytest.fixture

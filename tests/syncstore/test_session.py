@@ -237,6 +237,23 @@ def test_wrong_revision_after_a_lost_try_is_no_certainty(op: str) -> None:
     assert "may have happened" in str(day.runner.errors[0])
 
 
+@pytest.mark.parametrize("how", ["lost", "silent"])
+def test_a_doubt_outlives_every_later_certainty(how: str) -> None:
+    day = Day()
+    day.start("put", timeout_ms=3000)
+    if how == "lost":
+        day.session.lost("a", day.now, "it broke")
+    else:
+        day.pass_ms(SILENT_MS + 150)
+    for _ in range(3):
+        day.sign_of_life()
+        day.answer("Unavailable")
+        day.pass_ms(100)
+    day.pass_ms(3000)
+    assert type(day.runner.errors[0]) is Timeout
+    assert "may have happened" in str(day.runner.errors[0])
+
+
 def test_reads_have_nothing_that_could_have_happened() -> None:
     day = Day()
     day.start("get")

@@ -134,6 +134,14 @@ def test_a_snapshot_that_broke_off_gives_no_token() -> None:
     assert watched.token is None
 
 
+def test_a_snapshot_that_broke_off_says_nothing_of_what_is_there_later() -> None:
+    watched = Watched()
+    watched.changed(frame(change("a", 1), initial=True))
+    watched.reopen()
+    watched.changed(snapshot(change("b", 2)))
+    assert shown(watched) == ["delete a ", "put b r2", "-"]
+
+
 def test_a_resumed_watch_marks_where_the_new_begins() -> None:
     for first in (frame(change("a", 2)), None):
         watched = Watched({"o": 1})

@@ -125,9 +125,9 @@ class SyncStore:
             self._session = aiohttp.ClientSession(timeout=timeout, trust_env=False)
         try:
             async with self._session.get(f"http://{address}/status") as response:
-                answer: dict[str, Any] = await response.json(content_type=None)
+                answer: dict[str, Any] = (await response.json(content_type=None))["engine"]
                 return answer
-        except (TimeoutError, aiohttp.ClientError, OSError, ValueError):
+        except (TimeoutError, aiohttp.ClientError, OSError, ValueError, KeyError):
             return None
 
 

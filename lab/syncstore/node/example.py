@@ -23,8 +23,8 @@ eu-1 = { client = "127.0.0.1:7200", peer = "127.0.0.1:7201", wan = "127.0.0.1:72
 # [dial.sg]
 # eu-1 = "127.0.0.1:9202"
 
-# Beyond this machine, TLS is a must. `python -m lab.syncstore certs certs --nodes sg/sg-1,...` makes these
-# for a test. listen: the host to listen at, when it isn't the address's own.
+# Beyond this machine, TLS is a must. `python -m lab.syncstore certs certs --config syncstore.toml` makes
+# these for a test. listen: the host to listen at, when it isn't the address's own.
 # listen = "0.0.0.0"
 # [tls]
 # ca = "certs/ca.pem"

@@ -25,7 +25,17 @@ _DATA = "syncstore-data/{node}"
 
 
 def read(path: Path, node: str = "") -> Settings:
-    """The settings of one node, checked for their shape alone: call `check`. Raises Refused."""
+    """The settings of one node, checked, but for what a command line may still change: call `check`.
+    Raises Refused."""
+    return _in_file(path, lambda table: _settings(table, path.parent, node))
+
+
+def nodes_of(path: Path) -> list[tuple[str, str]]:
+    """(region, node) of all. Raises Refused."""
+    return _in_file(path, lambda table: [(region, node) for region, nodes in _regions(table).items() for node in nodes])
+
+
+def _in_file(path: Path, read: Callable[[dict[str, Any]], T]) -> T:
     try:
         table = tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
@@ -33,7 +43,7 @@ def read(path: Path, node: str = "") -> Settings:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise Refused(f"{path}: expected TOML: {error}") from None
     try:
-        return _settings(table, path.parent, node)
+        return read(table)
     except Refused as refused:
         raise Refused(f"{path}: {refused}") from None
 
@@ -61,8 +71,8 @@ def _regions(table: dict[str, Any]) -> dict[str, dict[str, Addresses]]:
     found: dict[str, dict[str, Addresses]] = {}
     for region, nodes in _table(table, "regions", "").items():
         place = f"regions.{region}"
-        if not isinstance(nodes, dict):
-            raise Refused(f'{place}: expected nodes as name = "host:port", found {_shown(nodes)}')
+        if not isinstance(nodes, dict) or not nodes:
+            raise Refused(f'{place}: expected nodes as name = "host:port", found {_shown(nodes or "none")}')
         found[region] = {node: _addresses(where, f"{place}.{node}") for node, where in nodes.items()}
     if not found:
         raise Refused('expected a region, as [regions.sg] with nodes as sg-1 = "host:port", found none')

@@ -1,0 +1,1 @@
+"""The commands of `python -m lab.syncstore`, but for `serve`, which is `node.serve`."""
