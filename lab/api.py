@@ -97,7 +97,7 @@ def compare(
     runs: str | Path | Sequence[str | Path] = "",
     *,
     experiment: str = "gray-region",
-    arms: str | Sequence[str] = "jetstream-stretched, jetstream-stretched+sync=always",
+    arms: str | Sequence[str] = "jetstream-stretched, syncstore",
     runtime: str = "auto",
     seed: int = 1,
     leaders_in: str = "",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from itertools import islice
 from typing import NamedTuple
 
 from lab.syncstore.record import Record
@@ -98,10 +99,11 @@ class Acks:
         """origin → the sequence up to which everything held has been shown: what a watch goes on from."""
         held = dict(self._replica.vector.entries)
         for waiting in (self._own, *self._foreign.values()):
-            for one in waiting:
+            # Own writes of two incarnations wait right after a new one was taken, never else.
+            both = waiting if waiting and waiting[-1].record.origin != waiting[0].record.origin else islice(waiting, 1)
+            for one in both:
                 origin = one.record.origin
                 held[origin] = min(held.get(origin, 0), one.record.sequence - 1)
-                break
         return held
 
     def secured(self, record: Record) -> bool:

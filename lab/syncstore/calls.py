@@ -27,6 +27,7 @@ class Call(msgspec.Struct, eq=False):
     deadline_ms: float
     node: str = ""
     sent_ms: float = 0.0
+    first_ms: float = 0.0
     again_ms: float = 0.0
     tries: int = 0
     in_doubt: bool = False

@@ -29,6 +29,8 @@ class Limits:
     wan_beacon_ms: float = 500
     silent_ms: float = 2000
     """A link without a byte for so long is given up."""
+    greeting_ms: float = 5000
+    """A connection that has not said hello after this is given up: a slow region's takes two slow ways."""
     third_region_after_ms: float = 2000
     """Behind on a third region's writes for so long, they are asked for here."""
     probe_ms: float = 5000

@@ -31,7 +31,7 @@ class Cut:
         self._table = table
         self._saved: dict[str, list[tuple[int, int, Record]]] = {}
         self._parts = 0
-        table.on_displaced.append(self._displaced)
+        table.watch(self._displaced)
         origins = [one for one in table.indexes if self.base.get(one) < self.vector.get(one)]
         self._walks = [(one, table.indexes[one].above(self.base.get(one))) for one in origins]
         # The first step of each walk takes hold of its arrays as they are now.
@@ -42,8 +42,7 @@ class Cut:
             insort(self._saved.setdefault(record.origin, []), (record.sequence, id(record), record))
 
     def close(self) -> None:
-        if self._displaced in self._table.on_displaced:
-            self._table.on_displaced.remove(self._displaced)
+        self._table.unwatch(self._displaced)
 
     def records(self) -> Iterator[Record]:
         """Origin by origin; within one by sequence, but for what was displaced meanwhile, which comes at the end."""

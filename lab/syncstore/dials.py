@@ -201,8 +201,9 @@ class Dials:
     def _silent(self, now_ms: float) -> None:
         limits = self.core.config.limits
         for link in list(self.core.links.values()):
-            if link.purpose != CLIENT and not link.dropped and now_ms - link.heard_ms >= limits.silent_ms:
-                self.core.drop(link, f"not a byte for {limits.silent_ms / 1000:g} s", "silent")
+            patience_ms = limits.silent_ms if link.hello is not None else limits.greeting_ms
+            if link.purpose != CLIENT and not link.dropped and now_ms - link.heard_ms >= patience_ms:
+                self.core.drop(link, f"not a byte for {patience_ms / 1000:g} s", "silent")
                 self._failed(link.purpose, link.dialled)
 
     def _dial(self, target: _Target, purpose: str, now_ms: float) -> None:

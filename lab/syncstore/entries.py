@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from lab.syncstore.errors import Malformed
-from lab.syncstore.vector import Floor
+from lab.syncstore.vector import Floor, Incarnation, Member
 from lab.syncstore.wire import Delta, DeltaEnd, Reset, ResetEnd, Stream
 
 
@@ -23,7 +23,7 @@ class _Entry(msgspec.Struct, array_like=True, gc=False):
 class Started(_Entry, tag=64):
     """The node took this incarnation."""
 
-    incarnation: str
+    incarnation: Incarnation
 
 
 class Dropped(_Entry, tag=65):
@@ -38,8 +38,8 @@ class Closed(_Entry, tag=66):
     """Every incarnation of `member` below this one is closed."""
 
     scope: str
-    member: str
-    incarnation: str
+    member: Member
+    incarnation: Incarnation
 
 
 class Repaired(_Entry, tag=67):

@@ -18,6 +18,8 @@ from collections.abc import Callable
 from itertools import count
 from typing import Any
 
+from msgspec.structs import replace
+
 from lab.syncstore import register_change
 from lab.syncstore.acceptor import Acceptor, Register
 from lab.syncstore.config import Config
@@ -37,7 +39,7 @@ from lab.syncstore.paxos import (
 from lab.syncstore.ports import Moment
 from lab.syncstore.register_change import Decision, with_later
 from lab.syncstore.register_ports import RegistersPort
-from lab.syncstore.register_round import Phase, Purpose, Round, Work, chosen, latest
+from lab.syncstore.register_round import Phase, Purpose, Round, Work, chosen, is_chosen, latest
 from lab.syncstore.register_seat import Seat
 from lab.syncstore.version import NO_VERSION, Version
 from lab.syncstore.wire import Reply, Request, Seen
@@ -93,6 +95,10 @@ class Proposer:
     # -- work in and out -------------------------------------------------------------------------------
 
     def call(self, now: Moment, request: Request, reply: Callable[[Reply], None]) -> None:
+        """A request without a token gets one of its own: rounds are run again, and it must happen once."""
+        if not request.token and request.op != "get":
+            token = self._port.bits().to_bytes(8, "big") + self._port.bits().to_bytes(8, "big")
+            request = replace(request, token=token)
         timeout_ms = min(request.timeout_ms, self._limits.write_timeout_ms, self._limits.token_lives_ms)
         key = (request.bucket, request.key)
         self.submit(now, Work(Purpose.CALL, key, now.mono_ms + timeout_ms, request, reply))
@@ -298,7 +304,7 @@ class Proposer:
         decision = self._decide(now, round_.work, state)
         if decision.state is not None:
             self._accept(now, line, round_.work, message.ballot, decision, decision.state)
-        elif state is None or chosen(told, self._seat.quorum) is not None:
+        elif state is None or is_chosen(highest, told, self._seat.quorum):
             self._conclude(now, line, round_.work, decision, state)
             self._next(now, line, round_.work.key)
         else:  # it may be that only a minority accepted this: what a reply says must be the register
@@ -389,13 +395,11 @@ class Proposer:
 
 
 def _reads_first(work: Work, register: Register | None) -> bool:
-    """Whether a reading is likely to do. What updates or deletes a register unknown here likely finds none,
-    and a promise would leave a trace of it."""
+    """Whether a reading is likely to do. What updates a register unknown here likely finds none, and a promise
+    would leave a trace of it."""
     if work.request is None:
         return work.purpose is not Purpose.REPEAT
-    if work.request.op in ("update", "delete"):
-        return register is None or register.state is None
-    return work.only_reads
+    return work.only_reads or (work.request.op == "update" and (register is None or register.state is None))
 
 
 def _leads(register: Register) -> bool:

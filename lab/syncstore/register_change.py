@@ -92,10 +92,9 @@ def _earlier(request: Request, state: State) -> Decision | None:
 
 
 def _refusal(request: Request, state: State | None, wall_ms: int) -> Reply | None:
-    """The reply of a request that changes nothing."""
+    """The reply of a request that changes nothing. A delete always writes: a late first try of it, after one
+    that had found nothing to delete, would else delete what came since."""
     present = is_present(state, wall_ms)
-    if request.op == "delete":
-        return None if present else Reply(request.number)
     revision = str(_version(state)) if present else ""
     found = f"it has revision {revision}" if present else "there is none"
     if request.op == "create" and present:

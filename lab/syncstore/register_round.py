@@ -104,6 +104,11 @@ def chosen(answers: list[Told], quorum: int) -> Told | None:
     return next(told for told in answers if told.ballot == ballot) if count >= quorum else None
 
 
+def is_chosen(told: Told, answers: list[Told], quorum: int) -> bool:
+    """Whether a quorum accepted what this one tells of, or nothing was accepted at all."""
+    return told.ballot is None or sum(one.ballot == told.ballot for one in answers) >= quorum
+
+
 def latest(answers: list[Told]) -> Told:
     """The one with the highest accepted ballot."""
     return max(answers, key=lambda told: told.ballot or NO_BALLOT)

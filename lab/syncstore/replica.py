@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from lab.syncstore.delta import Cut
-from lab.syncstore.errors import Malformed
 from lab.syncstore.entries import Dropped
 from lab.syncstore.entries import encode as encode_entry
+from lab.syncstore.errors import Malformed
 from lab.syncstore.record import Record, later, same_version
 from lab.syncstore.stream import Chunk, Ring
 from lab.syncstore.table import Table

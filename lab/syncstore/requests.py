@@ -111,7 +111,7 @@ class Requests:
                 return Reply(number, "Denied", f"{operation} needs a certificate of role admin")
             return None
         if operation in ("status", "unwatch"):
-            known = operation == "status" or (request.key.isdecimal() and request.key.isascii() and len(request.key) < 20)
+            known = operation == "status" or _is_number(request.key)
             return None if known else Reply(number, "Refused", "expected the number of a watch as the key")
         if operation not in DATA:
             return Reply(number, "Refused", f"no such operation: {operation[:40]!r}")
@@ -140,7 +140,7 @@ class Requests:
         if not request.key and operation not in ("keys", "watch"):
             return Reply(number, "Refused", "expected a key, found none")
         saw = request.seen
-        if saw is not None and not (0 <= saw.time < LATEST_MS and 0 <= saw.counter < COUNTER_LIMIT):
+        if saw is not None and not (0 <= saw.time <= LATEST_MS and 0 <= saw.counter < COUNTER_LIMIT):
             return Reply(number, "Refused", "what the session says it has seen is no version")
         if not 0 <= request.expires <= LATEST_MS:
             return Reply(number, "Refused", f"expected an expiry before the year 2200, found {request.expires}")
@@ -393,3 +393,7 @@ class Requests:
         firsts = [one.since_ms for one in self.readers[:1]]
         firsts += [one.since_ms + self.core.config.limits.ready_after_ms for one in self.resumers]
         return min(firsts) + self.core.config.limits.behind_ms
+
+
+def _is_number(text: str) -> bool:
+    return len(text) < 20 and text.isascii() and text.isdecimal()

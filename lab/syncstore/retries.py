@@ -32,7 +32,9 @@ def is_lww(bucket: str) -> bool:
 
 def needs_token(op: str, bucket: str) -> bool:
     """Whether a repetition must be recognised by the node, since doing it twice isn't the same as once."""
-    return op not in READS and op not in ADVICE and not (is_lww(bucket) and op in ("put", "delete"))
+    if op == "put" or op == "delete":
+        return not is_lww(bucket)
+    return op not in READS and op not in ADVICE
 
 
 def is_safe(request: Request) -> bool:

@@ -30,6 +30,7 @@ from lab.syncstore.errors import Refused, SyncStoreError, Unavailable
 from lab.syncstore.recent import Seen
 from lab.syncstore.retries import Budget, backoff_ms, is_safe, needs_token
 from lab.syncstore.routes import Routes
+from lab.syncstore.silence import Silence
 from lab.syncstore.wire import Reply, Request
 
 KEYS_REMEMBERED = 65_536
@@ -71,9 +72,7 @@ class Session:
         self._token_head = (bits() & (2**64 - 1)).to_bytes(8, "big")
         self._calls: dict[int, Call] = {}
         """By the number of the present try, or of the next one of a call that waits."""
-        self._heard_ms: dict[str, float] = {}
-        self._owed_ms: dict[str, float] = {}
-        """Node → since when it owes a sign of life."""
+        self._silence = Silence()
         self._was_stalled = False
 
     # -- what is asked of it -----------------------------------------------------------------------
@@ -94,16 +93,16 @@ class Session:
     ) -> Call:
         """expires: Unix ms, 0 for never. Raises Unavailable: nothing was begun, and nothing will be sent."""
         node = self.routes.choose(now)
-        self._refuse_what_cannot_be(node)
+        if len(self._calls) >= self._in_flight_max or not (node or self._retry):
+            raise self._why_not(node)
         self.operations += 1
         number = self._number = self._number + 1
         token = self._token_head + number.to_bytes(8, "big") if needs_token(op, bucket) else b""
         seen = self.seen.get((bucket, key))
-        request = Request(
-            number, op, bucket, key, value, expires, revision, token, seen, stale_ok, None, int(timeout_ms)
-        )
+        limit_ms = int(min(timeout_ms, self._limits.token_lives_ms))
+        request = Request(number, op, bucket, key, value, expires, revision, token, seen, stale_ok, None, limit_ms)
         deadline = now + timeout_ms
-        call = self._calls[number] = Call(request, waiter, now, deadline, node, now)
+        call = self._calls[number] = Call(request, waiter, now, deadline, node, now, now)
         if deadline < self.next_wake_ms or now + LOOK_MS < self.next_wake_ms:
             self.next_wake_ms = min(deadline, now + LOOK_MS)
         if node:
@@ -112,8 +111,7 @@ class Session:
 
     def probe(self, node: str, now: float) -> None:
         """Ask a node for a sign of life, whatever it is; silence ends its connection."""
-        if node not in self._owed_ms:
-            self._owed_ms[node] = now
+        if self._silence.probed(node, now):
             self.next_wake_ms = min(self.next_wake_ms, now + LOOK_MS)
             self._runner.send(node, Request(self.number(), "get", *PROBED, stale_ok=True))
 
@@ -136,19 +134,17 @@ class Session:
 
     def opened(self, node: str, now: float) -> None:
         self.routes.opened(node, now)
-        self._heard_ms[node] = now
+        self._silence.heard(node, now)
         for number, call in list(self._calls.items()):
             if not call.node and call.again_ms <= now:
                 self._send(number, call, now)
 
     def heard(self, node: str, now: float) -> None:
-        self._heard_ms[node] = now
-        if self._owed_ms:
-            self._owed_ms.pop(node, None)
+        self._silence.heard(node, now)
 
     def quiet_ms(self, node: str, now: float) -> float:
         """How long nothing was heard from a connected node."""
-        return now - self._heard_ms.get(node, now)
+        return self._silence.quiet_ms(node, now)
 
     def answered(self, node: str, reply: Reply, now: float) -> None:
         number = reply.number
@@ -165,7 +161,7 @@ class Session:
 
     def lost(self, node: str, now: float, why: str, unsent: Collection[int] = ()) -> None:
         self.routes.lost(node, now, why)
-        self._owed_ms.pop(node, None)
+        self._silence.lost(node)
         for number, call in list(self._calls.items()):
             if call.node == node:
                 del self._calls[number]
@@ -183,32 +179,31 @@ class Session:
         """Deadlines, tries that are due, and nodes that have fallen silent."""
         if now > self.next_wake_ms + STALLED_MS and not self._was_stalled:
             self._was_stalled = True
-            self._heard_ms = dict.fromkeys(self._heard_ms, now)
+            self._silence.forgive(now)
             self.next_wake_ms = now + 2 * TICK_MS
             return
         self._was_stalled = False
-        owing = dict(self._owed_ms)
+        asked_ms: dict[str, float] = {}
         for number, call in list(self._calls.items()):
             if call.deadline_ms <= now:
                 self._expire(number, call, now)
             elif not call.node:
                 if call.again_ms <= now:
                     self._send(number, call, now)
-            elif call.sent_ms < owing.get(call.node, inf):
-                owing[call.node] = call.sent_ms
-        for node, since_ms in owing.items():
-            self._look_at(node, now - max(since_ms, self._heard_ms.get(node, since_ms)), now)
+            elif call.sent_ms < asked_ms.get(call.node, inf):
+                asked_ms[call.node] = call.sent_ms
+        for node, silent_ms in self._silence.spans(asked_ms, now):
+            self._look_at(node, silent_ms, now)
         self._plan_wake(now)
 
     # -- when it goes wrong ------------------------------------------------------------------------
 
-    def _refuse_what_cannot_be(self, node: str) -> None:
-        if len(self._calls) >= self._in_flight_max:
-            raise Unavailable(
-                f"{self._in_flight_max} calls are in flight already, so this one was not sent: wait for some of them"
-            )
+    def _why_not(self, node: str) -> Unavailable:
         if not node and not self._retry:
-            raise Unavailable(f"no node is connected, so nothing was sent ({self.routes.why()})")
+            return Unavailable(f"no node is connected, so nothing was sent ({self.routes.why()})")
+        return Unavailable(
+            f"{self._in_flight_max} calls are in flight already, so this one was not sent: wait for some of them"
+        )
 
     def _refused(self, call: Call, reply: Reply, now: float) -> None:
         """The present try got an error."""
@@ -251,7 +246,7 @@ class Session:
         return (
             self._retry
             and now < call.deadline_ms
-            and now - call.started_ms < self._limits.token_lives_ms
+            and now - call.first_ms < self._limits.token_lives_ms
             and is_safe(call.request)
             and (not call.refused_by or self.routes.choose(now, call.refused_by) != "")
             and self.budget.take(self.operations)
@@ -269,9 +264,15 @@ class Session:
         if not node:
             call.again_ms = 0.0
             return
-        until_ms = min(call.deadline_ms, call.started_ms + self._limits.token_lives_ms)
+        if not call.tries:
+            call.first_ms = now
+        until_ms = min(call.deadline_ms, call.first_ms + self._limits.token_lives_ms)
+        if now >= until_ms:
+            del self._calls[number]
+            self._fail(call, call.last or Unavailable(f"{named(call.request)}: it waited too long for a node"))
+            return
         call.request.seen = self.seen.get((call.request.bucket, call.request.key))
-        call.request.timeout_ms = max(1, int(until_ms - now))
+        call.request.timeout_ms = int(until_ms - now)
         call.node, call.sent_ms = node, now
         self._runner.send(node, call.request)
 
@@ -314,7 +315,7 @@ class Session:
 
     def _plan_wake(self, now: float) -> None:
         """The next deadline or try, and at most LOOK_MS away while any answer is owed."""
-        soonest = now + LOOK_MS if self._calls or self._owed_ms else inf
+        soonest = now + LOOK_MS if self._calls or self._silence else inf
         for call in self._calls.values():
             at_ms = call.deadline_ms if call.node or not call.again_ms else min(call.again_ms, call.deadline_ms)
             if at_ms < soonest:

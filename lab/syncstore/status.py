@@ -85,7 +85,7 @@ def alarms(core: Core) -> list[str]:
             found.append(
                 f"{table.tombstones} of {table.count} {scope} records are tombstones; {_holding_up(core, scope)}"
             )
-        oldest = replica.tombstones.oldest() if table.tombstones else None
+        oldest = replica.tombstones.oldest(table) if table.tombstones else None
         if oldest is not None and core.now.wall_ms - oldest.time > core.config.limits.old_tombstone_ms:
             found.append(f"a {scope} tombstone is older than a day; {_holding_up(core, scope)}")
     return found
@@ -102,7 +102,8 @@ _COUNTED = {
 
 
 def _holding_up(core: Core, scope: str) -> str:
-    oldest = core.replicas[scope].tombstones.oldest()
+    replica = core.replicas[scope]
+    oldest = replica.tombstones.oldest(replica.table)
     slow = []
     for region in core.counted(scope):
         report = core.reports[scope].get(region)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator
+from weakref import WeakMethod
 
 from sortedcontainers import SortedList
 
@@ -57,11 +58,11 @@ class Index:
             self.records.append(record)
             return
         place = bisect_left(self.sequences, record.sequence)
+        # In the middle of the arrays: a walk that holds them must not see them shift, nor what is put there.
         if place < len(self.sequences) and self.sequences[place] == record.sequence:
             self.holes -= self.records[place] is None
-            self.records[place] = record
+            self.records = [*self.records[:place], record, *self.records[place + 1 :]]
             return
-        # In the middle of the arrays: a walk that holds them must not see them shift.
         self.sequences = [*self.sequences[:place], record.sequence, *self.sequences[place:]]
         self.records = [*self.records[:place], record, *self.records[place:]]
 
@@ -103,8 +104,20 @@ class Table:
         self.digest = Digest()
         self.tombstones = 0
         self.count = 0
-        self.on_displaced: list[Callable[[Record], None]] = []
-        """Told of every record that leaves its place: open cuts."""
+        self._watching: list[WeakMethod[Callable[[Record], None]]] = []
+
+    def watch(self, told: Callable[[Record], None]) -> None:
+        """Tell a bound method of every record that leaves its place, as long as its object is in use: a cut
+        whose reader went away must not collect records for ever."""
+        self._watching = [one for one in self._watching if one() is not None]
+        self._watching.append(WeakMethod(told))
+
+    def unwatch(self, told: Callable[[Record], None]) -> None:
+        self._watching = [one for one in self._watching if one() not in (None, told)]
+
+    @property
+    def watched(self) -> int:
+        return sum(one() is not None for one in self._watching)
 
     def shelf(self, bucket: str) -> Shelf:
         shelf = self.shelves.get(bucket)
@@ -138,8 +151,10 @@ class Table:
         self.indexes[old.origin].remove(old)
         self.digest.toggle(old)
         self.tombstones -= old.value is None
-        for told in self.on_displaced:
-            told(old)
+        for watching in self._watching:
+            told = watching()
+            if told is not None:
+                told(old)
 
     def swap(self, old: Record, new: Record) -> None:
         """Put `new` in the place of `old`: same key, version and sequence (what expired loses its value)."""

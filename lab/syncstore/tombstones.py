@@ -43,12 +43,17 @@ def stripped(record: Record) -> Record:
     )
 
 
+SLACK = 1024
+
+
 class Tombstones:
     def __init__(self) -> None:
         self._standing: deque[Record] = deque()
         self._expiring: list[tuple[int, int, Record]] = []
         self._to_strip: list[tuple[int, int, Record]] = []
         self._tie = 0
+        self._expiring_at_last = 0
+        """How many of them were present when that was last looked at."""
 
     def note(self, record: Record) -> None:
         """A record became present."""
@@ -81,6 +86,15 @@ class Tombstones:
                 done += 1
         return done
 
+    def tidy(self, table: Table) -> None:
+        """Let go of what is no longer present, once that is most of what is remembered here."""
+        if len(self._standing) > 2 * table.tombstones + SLACK:
+            self._standing = deque(one for one in self._standing if table.get(one.bucket, one.key) is one)
+        if len(self._expiring) > 2 * self._expiring_at_last + SLACK:
+            self._expiring = [one for one in self._expiring if table.get(one[2].bucket, one[2].key) is one[2]]
+            heapq.heapify(self._expiring)
+            self._expiring_at_last = len(self._expiring)
+
     def next_ms(self) -> int | None:
         """The wall time of the next expiry."""
         return self._expiring[0][0] if self._expiring else None
@@ -98,6 +112,8 @@ class Tombstones:
             else:
                 self._standing.append(record)
 
-    def oldest(self) -> Record | None:
+    def oldest(self, table: Table) -> Record | None:
         """Of those that stand, the one looked at longest ago: for the alarm that names who holds it up."""
+        while self._standing and table.get(self._standing[0].bucket, self._standing[0].key) is not self._standing[0]:
+            self._standing.popleft()
         return self._standing[0] if self._standing else None

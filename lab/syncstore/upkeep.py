@@ -14,7 +14,7 @@ from lab.syncstore.record import GLOBAL, SCOPES
 from lab.syncstore.replica import Replica
 from lab.syncstore.reports import Report
 from lab.syncstore.vector import Vector
-from lab.syncstore.wire import Beacon, encode
+from lab.syncstore.wire import Beacon, Credit, encode
 
 SWEEP_MS = 500.0
 LOOKED_AT = 2000
@@ -48,7 +48,7 @@ class Upkeep:
         limits = self.core.config.limits
         due = [self._sweep_ms]
         for link in self.core.links.values():
-            if link.hello is not None and link.purpose != CLIENT:
+            if link.purpose != CLIENT:
                 due.append(link.beacon_ms + (limits.beacon_ms if link.purpose == PEER else limits.wan_beacon_ms))
         return min(due)
 
@@ -83,12 +83,15 @@ class Upkeep:
         limits = self.core.config.limits
         bodies: dict[str, bytes] = {}
         for link in list(self.core.links.values()):
-            if link.purpose == CLIENT or link.hello is None or link.dropped:
+            if link.purpose == CLIENT or link.dropped or (link.hello is None and not link.dialled):
                 continue
             every = limits.beacon_ms if link.purpose == PEER else limits.wan_beacon_ms
             if now_ms - link.beacon_ms < every or self.core.outlet.unsent(link.number) > limits.unsent_bytes:
                 continue
             link.beacon_ms = now_ms
+            if link.hello is None:  # its hello may take a slow way back: the other side must not think us dead
+                self.core.outlet.send(link.number, encode(Credit(0)))
+                continue
             body = bodies.get(link.purpose)
             if body is None:
                 body = bodies[link.purpose] = encode(self._beacon(link.purpose))
@@ -168,6 +171,7 @@ class Upkeep:
                 core.counters["expired"] += 1
                 if core.watches:
                     core.watches.show(record, "expired", False)
+            replica.tombstones.tidy(replica.table)
             clock = self._region_clock()
             if clock is not None:
                 replica.tombstones.strip(replica.table, clock, LOOKED_AT)

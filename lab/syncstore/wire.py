@@ -14,16 +14,13 @@ from typing import Any, Final
 import msgspec
 
 from lab.syncstore.errors import Malformed
-from lab.syncstore.record import KEY_BYTES, NAME_BYTES, VALUE_BYTES, Record, bucket_parts, filled
+from lab.syncstore.record import KEY_BYTES, VALUE_BYTES, Record, bucket_parts, filled
 from lab.syncstore.vector import Floor, Origin, Sequence, Vector
 from lab.syncstore.version import COUNTER_LIMIT, LATEST_MS, parts
 
 FRAME_BYTES: Final = 1024 * 1024
 WAN_FRAME_BYTES: Final = 64 * 1024
 LENGTH_BYTES: Final = 4
-TOKENS_AT_MOST: Final = 64
-TOKEN_BYTES: Final = 64
-"""Of a record's tokens, and of each: some more than any writer of today uses."""
 PROTOCOL: Final = (1, 1)
 """The lowest and the highest version of this protocol spoken here."""
 FEATURES: Final = ("resume",)
@@ -399,16 +396,3 @@ def _check(record: Record, scope: str) -> None:
         raise ValueError(f"a value is longer than {VALUE_BYTES} bytes")
     if record.maker is not record.origin:
         parts(record.maker or "")
-    if record.tokens is not None:
-        _check_tokens(record.tokens)
-
-
-def _check_tokens(tokens: list[tuple[bytes, int, int, str]]) -> None:
-    if len(tokens) > TOKENS_AT_MOST or any(
-        len(token) > TOKEN_BYTES
-        or not 0 <= time <= LATEST_MS
-        or not 0 <= counter < COUNTER_LIMIT
-        or len(maker) > NAME_BYTES * 3
-        for token, time, counter, maker in tokens
-    ):
-        raise ValueError("a record's tokens are out of bounds")

@@ -37,7 +37,7 @@ def test_availability_has_a_row_per_region_and_arm_with_its_own_fault(found: Com
     assert names == [f"<b>{A}</b>", f"<b>{B}</b>"] * 2
     shaded = [shape for shape in figure.layout.shapes if shape.type == "rect"]
     assert [(shape.yref, shape.x0, shape.x1) for shape in shaded] == [
-        (f"{axis} domain", 12.0, 42.0) for axis in ("y", "y2", "y3", "y4")
+        (f"{axis} domain", begin, 42.0) for axis, begin in (("y", 12.0), ("y2", 13.0), ("y3", 12.0), ("y4", 13.0))
     ]
     assert any(note.text == "latency sg entered" for note in figure.layout.annotations)
     assert {axis.range for axis in (figure.layout.xaxis, figure.layout.xaxis4)} == {(0, 62)}
@@ -62,17 +62,17 @@ def test_latency_shows_p99_with_a_stem_to_p50(found: Compared) -> None:
     traces = {(trace.name, trace.yaxis): trace for trace in drawn("arms_latency", found).data}
     whole = traces[A, "y"]
     assert list(whole.x[1]) == ["steady", "fault", "recov."] and set(whole.x[0]) == {"us"}
-    assert list(whole.y) == [5002.0] * 3
-    assert list(whole.error_y.arrayminus) == [2501.0] * 3
+    assert list(whole.y) == [2501.0, 5002.0, 5002.0]
+    assert list(whole.error_y.arrayminus) == [1250.5, 2501.0, 2501.0]
     assert traces[B, "y2"].y[1] == 5.0, "put"
     assert [trace.showlegend for trace in traces.values()] == [True, True, False, False]
 
 
 def test_staleness_shows_the_oldest_and_the_median(found: Compared) -> None:
     traces = {trace.name: trace for trace in drawn("arms_staleness", found).data}
-    assert list(traces[f"{B}, oldest"].y) == [30.0] * 3
-    assert list(traces[f"{B}, median"].y) == [3.0] * 3
-    assert list(traces[f"{A}, oldest"].y) == [2.0] * 3
+    assert list(traces[f"{B}, oldest"].y) == [15.0, 30.0, 30.0]
+    assert list(traces[f"{B}, median"].y) == [1.5, 3.0, 3.0]
+    assert list(traces[f"{A}, oldest"].y) == [1.0, 2.0, 2.0]
 
 
 def test_arms_differ_in_more_than_colour() -> None:

@@ -53,15 +53,16 @@ def test_one_seed_has_a_difference_and_no_interval(tmp_path: Path) -> None:
     [
         ("availability", "us", "put", "steady", 1.0, 1.0),
         ("availability", "us", "put", "recovery", 1.0, 1.0),
+        ("availability", "us", "put", "fault", 0.6, 0.85),
         ("availability", "sg", "overall", "fault", 0.5, 0.5),
         ("p50_ms", "us", "overall", "fault", 2501.0, 2.5),
-        ("p99_ms", "us", "overall", "steady", 5002.0, 5.0),
+        ("p99_ms", "us", "overall", "steady", 2501.0, 2.5),
         ("p99_ms", "us", "put", "recovery", 5002.0, 5.0),
         ("longest_gap_s", "us", "overall", "", 9.0, 1.5),
         ("outages", "us", "put", "", 1.0, 0.0),
         ("longest_outage_s", "us", "put", "", 20.0, 0.0),
         ("out_after_s", "us", "put", "", 1.0, 1.0),
-        ("staleness_p50_s", "us", "", "steady", 0.2, 3.0),
+        ("staleness_p50_s", "us", "", "steady", 0.1, 1.5),
         ("staleness_max_s", "us", "", "fault", 2.0, 30.0),
         ("recovery_s", "us", "", "", 2.0, 2.0),
         ("never_recovered", "us", "", "", 0.0, 0.0),
@@ -120,6 +121,18 @@ def test_an_interval_ends_where_the_number_does(what: str) -> None:
     low, high = numbers.bounds(what)
     assert (low == 0, high == 1) == {"availability": (True, True), "p99_ms": (True, False)}.get(what, (False, False))
     assert numbers.difference_bounds(what)[0] < 0
+
+
+def test_a_difference_may_reach_below_nothing(tmp_path: Path) -> None:
+    """Its interval ends at −1 for a share, not at 0; of amounts nowhere."""
+    shares = ((1.0, 0.05), (1.0, 0.0), (0.4, 0.9))
+    runs = [made.run(tmp_path, arm, seed, us_fault=share, p99_ms=1 + 999 * share)
+            for seed, pair in enumerate(shares, start=1) for arm, share in zip((A, B), pair, strict=True)]  # fmt: skip
+    data = made.compared(runs).data
+    share = held(data.number("availability", "us", "overall", "fault").differences[B])
+    amount = held(data.number("p99_ms", "us", "overall", "fault").differences[B])
+    assert share.interval == (-1.0, 1.0) and share.mean == pytest.approx(-1.45 / 3)
+    assert amount.interval is not None and amount.interval[0] < -2000
 
 
 # -- controls ------------------------------------------------------------------------------------------------

@@ -54,7 +54,7 @@ def test_a_terminal_has_the_arms_beside_each_other(one: Compared) -> None:
     assert lines[0] == f"gray on pair, leaders in home, seed 1: {A} beside {B}"
     said = rows(lines)
     assert said["us", "fault", "available, %"] == ["70", "95", "+25"]
-    assert said["us", "fault", "put"] == ["70", "95", "+25"]
+    assert said["us", "fault", "put"] == ["60", "85", "+25"]
     assert said["us", "fault", "stale max, s"] == ["2", "30", "+28"]
     assert said["us", "fault", "p99, ms"] == ["5,001", "5", "−4,996"]
     assert said["us", "recovery", "available, %"] == ["100", "100", "0"]
@@ -111,6 +111,10 @@ def test_many_questions_are_one_table(found: Compared, tmp_path: Path) -> None:
     ]  # fmt: skip
     first = next(line for line in lines if line.startswith(f"  {A} "))
     assert first.split()[1:] == ["3", "×", "us", "3/3", "70.0", "2", "0", "0"]
+    unnamed = found.data.model_copy(update={"regions": {"us": False, "sg": False}})
+    lines = drawn(overview.text([unnamed], 100), 100)
+    worst = next(line for line in lines if line.startswith(f"  {A} "))
+    assert worst.split()[5] == "50", "sg's, the least of both"
 
 
 @pytest.mark.parametrize(
@@ -139,7 +143,7 @@ def cells(html: str, *begin: str) -> list[str]:
 def test_the_first_screen_has_availability_beside_staleness(one: Compared) -> None:
     html = page.html(one)
     assert cells(html, "us", "all", A)[4:] == [
-        "100", "70", "100", "0.2", "2", "2,500", "5,001", "5,001", "9", "0", "1", "late 100, timeout 7",
+        "100", "70", "100", "0.2", "2", "2,500", "2,500", "5,001", "9", "0", "1", "late 100, timeout 7",
     ]  # fmt: skip
     row = re.findall(r"<tr.*?</tr>", html)
     difference = next(cells(one_row, "difference") for one_row in row if "+25" in one_row)
@@ -173,8 +177,8 @@ def test_never_recovered_is_said(tmp_path: Path) -> None:
 
 def test_pieces_below_it(found: Compared) -> None:
     assert cells(page.lags_html(found), "us → sg", A)[2:] == ["–"] * 3 + ["7", "7", "3"] + ["–"] * 3
-    assert cells(page.stale_html(found), "us", A)[2:] == ["0.2", "2"] * 3
-    assert cells(page.latency_html(found), "us, put", A)[2:4] == ["2,501 [2,500–2,502]", "5,002 [5,000–5,004]"]
+    assert cells(page.stale_html(found), "us", A)[2:] == ["0.1", "1", "0.2", "2", "0.2", "2"]
+    assert cells(page.latency_html(found), "us, put", A)[4:6] == ["2,501 [2,500–2,502]", "5,002 [5,000–5,004]"]
     assert cells(page.errors_html(found), "us", A)[2:] == ["207 [0–455]", "200 [0–448]", "7"]
     differing = cells(page.differences_html(found), "availability", "us", "all", "fault", B)
     assert differing == ["availability", "us", "all", "fault", B, "70.0 [45.2–94.8]", "95", "+25.0 [+0.2 to +49.8]"]

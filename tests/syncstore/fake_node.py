@@ -133,9 +133,7 @@ class FakeNode:
             if key.startswith(request.key) and seen.sequence > since and (value is not None or request.resume)
         ]
         first = request.resume is None
-        visitor.send(
-            Changes(request.number, changes, initial=first, whole=first, token={"w": self.world.sequence})
-        )
+        visitor.send(Changes(request.number, changes, initial=first, whole=first, token={"w": self.world.sequence}))
         self.world.watchers.append((visitor, request.number, request.bucket, request.key))
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import io
 import math
+import secrets
 import socket
 from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -37,15 +38,18 @@ def run(work: Coroutine[Any, Any, T], patience_s: float = 30) -> T:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens at, all different."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for one in sockets:
-            one.bind((HOST, 0))
-        return [one.getsockname()[1] for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
+    """Ports in a row that nobody listens at, where the system takes none for calls out."""
+    while True:
+        first = secrets.randbelow(2_000) * 10 + 10_000
+        with ExitStack() as held:
+            try:
+                for port in range(first, first + count):
+                    one = held.enter_context(socket.socket())
+                    one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                    one.bind((HOST, port))
+            except OSError:
+                continue
+            return list(range(first, first + count))
 
 
 def free_addresses() -> Addresses:

@@ -20,7 +20,7 @@ from lab.syncstore.ports import Moment
 from lab.syncstore.record import Record, later
 from lab.syncstore.registers import Registers
 from lab.syncstore.version import NO_VERSION, Version, incarnation, origin, version_of
-from lab.syncstore.wire import Reply, Request
+from lab.syncstore.wire import Reply, Request, Seen
 
 BUCKET = "global/register/world"
 EPOCH_MS = 1_700_000_000_000
@@ -80,7 +80,7 @@ PROFILES = {
         cut_ms=2500, length_ms=12000, think_ms=220, limits=FORGETFUL,
         weights={"get": 25, "put": 10, "delete": 40, "create": 20, "update": 5},
     ),
-    "duel": Profile(keys=1, clients=5, think_ms=5, length_ms=700, gray_ms=500, sticky=0.0),
+    "duel": Profile(keys=1, clients=4, think_ms=5, length_ms=300, gray_ms=500, sticky=0.0),
     "torn": Profile(nodes=5, torn_members=True, cut_ms=500, think_ms=40, length_ms=2000),
     "mixed": Profile(
         crash_ms=900, blank=0.3, old_disk=0.2, cut_ms=800, gray_ms=1500, slow_ms=1200, pause_ms=900, loss=0.005,
@@ -102,6 +102,7 @@ class Node:
         self.log: list[bytes | Record] = []
         self.synced = 0
         self.old_logs: list[tuple[float, list[bytes | Record]]] = []
+        self.has_old_disk = False
         self.epoch = 0
         self.alive = False
         self.incarnation = ""
@@ -198,6 +199,13 @@ class Node:
         self.registers.durable(self.now, self.synced)
         for number in list(self._writes):
             self._acknowledge(number)
+
+    def is_sound(self) -> bool:
+        """Whether it votes with a whole memory: an old disk was noticed and made good."""
+        seat = self.registers._seat
+        if seat.start.seat == seat.seat:
+            self.has_old_disk = False
+        return seat.votes and not self.has_old_disk
 
     # -- RegistersPort -----------------------------------------------------------------------------------
 
@@ -424,7 +432,7 @@ class World:
         kind = self.random.random()
         node.crash()
         if kind < self.profile.blank:
-            node.log, node.synced, node.old_logs = [], 0, []
+            node.log, node.synced, node.old_logs, node.has_old_disk = [], 0, [], False
         elif kind < self.profile.blank + self.profile.old_disk:
             self._restore_old(node)
         for other in self.nodes:
@@ -435,12 +443,11 @@ class World:
     def _may_lose_a_disk(self, node: Node) -> bool:
         """Only a minority is ever without its memory (nor down, so that operations go on)."""
         others = [one for one in self.nodes.values() if one is not node]
-        sound = [one for one in others if one.alive and one.registers.stats()["votes"]]
-        return len(sound) >= len(self.nodes) // 2 + 1
+        return sum(one.alive and one.is_sound() for one in others) >= len(self.nodes) // 2 + 1
 
     def _copy_disk(self) -> None:
         node = self._any()
-        if node.alive and node.registers.stats()["votes"]:
+        if node.alive and node.is_sound():
             node.old_logs.append((self.now_ms, node.log[: node.synced]))
 
     def _restore_old(self, node: Node) -> None:
@@ -452,7 +459,7 @@ class World:
         for other in self.nodes.values():
             if other is not node and not _remembered(other, node.name) > old:
                 return
-        node.log, node.synced = list(log), len(log)
+        node.log, node.synced, node.has_old_disk = list(log), len(log), True
 
     def _cut_links(self) -> None:
         names = list(self.nodes)
@@ -570,6 +577,7 @@ class Client:
         self.world, self.name = world, name
         self.random = world.stream(f"client {name}")
         self.revisions: dict[str, str] = {}
+        self.seen: dict[str, Version] = {}
         self.node = self.random.choice(list(world.nodes))
         self.stopped = False
         self._numbers = count(1)
@@ -589,7 +597,15 @@ class Client:
         has_token = op != "get" and self.random.random() < self.world.profile.tokens
         self.token = self.random.getrandbits(128).to_bytes(16, "big") if has_token else b""
         self.doubt = False
+        if self.random.random() < 0.15:
+            self._look_at_a_table()
         self._try()
+
+    def _look_at_a_table(self) -> None:
+        """A stale read: from now on this session's reads and writes are above what it saw."""
+        node = self.world.nodes[self.node]
+        if node.alive:
+            self.seen[self.key] = max(self.seen.get(self.key, NO_VERSION), node.version_of(self.key))
 
     def stop(self) -> None:
         """What is under way now may still happen, at any time."""
@@ -603,9 +619,11 @@ class Client:
             self.node = self.random.choice(list(world.nodes))
         node, number, timeout_ms = world.nodes[self.node], next(self._numbers), self.random.randint(100, 400)
         self._waits_for = number
+        seen = self.seen.get(self.key)
         request = Request(
-            number, self.op, BUCKET, self.key, self.value.encode(), 0, self.revision, self.token, timeout_ms=timeout_ms
-        )
+            number, self.op, BUCKET, self.key, self.value.encode(), 0, self.revision, self.token,
+            Seen(*seen, "", 0) if seen else None, timeout_ms=timeout_ms,
+        )  # fmt: skip
         epoch = node.epoch
         first = not self.doubt
         there = lambda: node.run(lambda: self._arrive(node, request, first), epoch, is_request=True)  # noqa: E731
@@ -627,10 +645,16 @@ class Client:
         node.registers.request(node.now, request, reply)
 
     def _look_at(self, node: Node, request: Request, answer: Reply, before: Version, first: bool) -> None:
-        """What must hold when a write is acknowledged."""
-        if answer.error or request.op == "get" or not answer.revision:
+        """What must hold when a write is acknowledged, or a value shown."""
+        if answer.error or not answer.revision:
             return
         version = version_of(answer.revision)
+        seen = Version(request.seen.time, request.seen.counter, request.seen.maker) if request.seen else NO_VERSION
+        first = first and request.number == self._waits_for
+        if first and (version <= seen if request.op != "get" else version < seen):
+            self.world.breaks(f"{node.name} answered {request.op} with {version} to a session that saw {seen}")
+        if request.op == "get":
+            return
         if node.version_of(request.key) < version:
             self.world.breaks(f"{node.name} acknowledged {request.op} {version} before its table held it")
         if first and version <= before:
@@ -657,9 +681,15 @@ class Client:
             return
         if reply.error not in ("", "WrongRevision"):
             self.world.breaks(f"unexpected reply {reply}")
+        if reply.seen is not None and not reply.error:
+            version = Version(reply.seen.time, reply.seen.counter, reply.seen.maker)
+            self.seen[self.key] = max(self.seen.get(self.key, NO_VERSION), version)
         if reply.revision and not reply.error and self.op != "delete":
             self.revisions[self.key] = reply.revision
-        self._end("wrong" if reply.error else "ok", reply)
+        if reply.error and self.doubt:  # an earlier try may still be under way
+            self._end("indefinite")
+        else:
+            self._end("wrong" if reply.error else "ok", reply)
 
     def _end(self, result: str, reply: Reply | None = None) -> None:
         self._waits_for = 0

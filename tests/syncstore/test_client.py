@@ -21,7 +21,6 @@ from lab.syncstore.client import (
     Event,
     Refused,
     Storage,
-    SyncStoreError,
     Timeout,
     TooLarge,
     Unavailable,
@@ -30,8 +29,8 @@ from lab.syncstore.client import (
     connect,
 )
 from lab.syncstore.session import IN_FLIGHT_MAX
-from lab.syncstore.wire import Change, Changes, Reply, Request, Seen
-from tests.syncstore.fake_node import ORIGIN, FakeNode, Visitor, World, revision
+from lab.syncstore.wire import Changes, Reply, Request
+from tests.syncstore.fake_node import FakeNode, Visitor, World, revision
 
 Story = Callable[[], Awaitable[None]]
 
@@ -262,9 +261,7 @@ def test_half_frames_and_single_bytes_are_put_together() -> None:
             def dribble(visitor: Visitor, request: Request) -> None:
                 content = wire.framed(wire.encode(wire.Replies([Reply(request.number, revision="r")])))
                 for number in range(len(content)):
-                    asyncio.get_running_loop().call_later(
-                        number * 0.001, visitor.write, content[number : number + 1]
-                    )
+                    asyncio.get_running_loop().call_later(number * 0.001, visitor.write, content[number : number + 1])
 
             node.manner = dribble
             assert (await client.bucket("rooms").put("a", b"1")).revision == "r"

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import signal
 import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -23,6 +19,7 @@ from lab.syncstore.node import serve, settings_file
 from lab.syncstore.node.addresses import Address, Addresses, address, addresses
 from lab.syncstore.node.example import TEXT
 from tests.syncstore.nodes import free_ports
+from tests.syncstore.processes import Process, region, running
 
 SIX = ",".join(f"n{n}=127.0.0.1:{7000 + 10 * n}" for n in range(6))
 ROOT = Path(__file__).parents[2]
@@ -99,18 +96,30 @@ def test_listening_elsewhere_keeps_the_ports():
         (["--peers", "a=127.0.0.1:7100,a=127.0.0.1:7110"], "--peers: a is named twice"),
         (["--peers", "a=127.0.0.1"], 'expected an address as host:port, found "127.0.0.1"'),
         (["--peers", "a=127.0.0.1:65534"], "expected an address with three ports after it"),
-        (["--node", "a", "--peers", "a=127.0.0.1:7100,b=127.0.0.1:7102"], "expected one use, found a's http and b's peer"),
-        (["--peers", "a b=127.0.0.1:7100"], 'node: expected a name of at most 31 letters, digits and _.- , found "a b"'),
-        (["--region", "s/g"], 'region: expected a name of at most 31 letters'),
-        (["--peers", "a=0.0.0.0:7100"], "expected TLS to listen at 0.0.0.0:7101, which others than this machine may reach"),
+        (
+            ["--node", "a", "--peers", "a=127.0.0.1:7100,b=127.0.0.1:7102"],
+            "expected one use, found a's http and b's peer",
+        ),
+        (
+            ["--peers", "a b=127.0.0.1:7100"],
+            'node: expected a name of at most 31 letters, digits and _.- , found "a b"',
+        ),
+        (["--region", "s/g"], "region: expected a name of at most 31 letters"),
+        (
+            ["--peers", "a=0.0.0.0:7100"],
+            "expected TLS to listen at 0.0.0.0:7101, which others than this machine may reach",
+        ),
         (["--peers", "a=example.org:7100"], "or say --insecure"),
         (["--listen", "::"], "expected TLS to listen at [::]:7101"),
         (["--peers", SIX, "--node", "n0"], "expected 1 to 5 nodes, found 6"),
-        (["--peers", "a=127.0.0.1:7100,eu/a=127.0.0.1:7200", "--node", "a"], "node a: expected a name for one node only"),
+        (
+            ["--peers", "a=127.0.0.1:7100,eu/a=127.0.0.1:7200", "--node", "a"],
+            "node a: expected a name for one node only",
+        ),
         (["--config", "x.toml", "--peers", "a=127.0.0.1:7100"], "leave out --peers and --region"),
         (["--config", "/nowhere/x.toml"], "/nowhere/x.toml: expected a file to read: No such file or directory"),
     ],
-)  # fmt: skip
+)
 def test_a_command_line_that_can_not_be_meant_is_one_sentence(arguments, sentence, capsys):
     assert serve.main(arguments) == 2
     said = capsys.readouterr().err
@@ -125,11 +134,17 @@ def test_a_command_line_that_can_not_be_meant_is_one_sentence(arguments, sentenc
         ("cluster = ", "expected TOML: Invalid value (at end of document)"),
         (b"cluster = '\xff'", "expected TOML: 'utf-8' codec can't decode"),
         ("", "expected a region, as [regions.sg] with nodes as"),
-        (GOOD + "[region.x]", 'expected cluster, node, data, listen, insecure, regions, dial, tls, limits, found "region"'),
+        (
+            GOOD + "[region.x]",
+            'expected cluster, node, data, listen, insecure, regions, dial, tls, limits, found "region"',
+        ),
         ("regions = 3", "regions: expected a table, found 3"),
         ("[regions]\nsg = 'a:1'", 'regions.sg: expected nodes as name = "host:port", found "a:1"'),
         ("[regions.sg]", 'regions.sg: expected nodes as name = "host:port", found "none"'),
-        ("[regions.sg]\nsg-1 = 7100", 'regions.sg.sg-1: expected "host:port", or a table of peer, wan, client and http'),
+        (
+            "[regions.sg]\nsg-1 = 7100",
+            'regions.sg.sg-1: expected "host:port", or a table of peer, wan, client and http',
+        ),
         ("[regions.sg]\nsg-1 = '7100'", 'regions.sg.sg-1: expected an address as host:port, found "7100"'),
         ("[regions.sg]\nsg-1 = 'h:0'", 'regions.sg.sg-1: expected an address as host:port, found "h:0"'),
         ("[regions.sg.sg-1]\npeer = '127.0.0.1:1'", "regions.sg.sg-1: expected peer, wan and client, found no wan"),
@@ -140,7 +155,10 @@ def test_a_command_line_that_can_not_be_meant_is_one_sentence(arguments, sentenc
         ("cluster = 5\n" + GOOD.replace('cluster = "c"', ""), "cluster: expected a text, found 5"),
         ("insecure = 'yes'\n" + GOOD, 'insecure: expected true or false, found "yes"'),
         ("node = 'sg-9'\n" + GOOD, 'say which node this is: --node with one of sg-1, sg-2, eu-1, found "sg-9"'),
-        (GOOD.replace("sg-2", "eu-1"), "node eu-1: expected a name for one node only, found it in more than one region"),
+        (
+            GOOD.replace("sg-2", "eu-1"),
+            "node eu-1: expected a name for one node only, found it in more than one region",
+        ),
         (GOOD + "[dial]\neu-1 = 'h:1'", "dial.eu-1: expected a region that dials, one of sg, eu"),
         (GOOD + "[dial]\nsg = 1", "dial.sg: expected a table, found 1"),
         (GOOD + "[dial.sg]\neu-1 = 'h'", 'dial.sg.eu-1: expected an address as host:port, found "h"'),
@@ -156,7 +174,7 @@ def test_a_command_line_that_can_not_be_meant_is_one_sentence(arguments, sentenc
         (GOOD + "[limits]\nring_bytes = 1.5", "limits.ring_bytes: expected a whole number, found 1.5"),
         (GOOD.replace("127.0.0.1:7100", "10.0.0.9:7100"), "expected TLS to listen at 10.0.0.9:7101"),
     ],
-)  # fmt: skip
+)
 def test_a_file_that_can_not_be_meant_is_one_sentence(tmp_path, text, sentence, capsys):
     path = tmp_path / "c.toml"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
@@ -194,9 +212,11 @@ def test_what_is_no_address(text):
 def test_addresses_read_as_they_are_written():
     for text in ("localhost:1", "127.0.0.1:65535", "[::1]:7100", "a.example:80"):
         assert str(address(text)) == text
-    assert [address(f"{host}:1").is_loopback for host in ("localhost", "127.9.9.9", "[::1]", "0.0.0.0", "[::]", "h")] == [
-        True, True, True, False, False, False
-    ]  # fmt: skip
+
+
+def test_which_addresses_are_this_machine_alone():
+    hosts = ("localhost", "127.9.9.9", "[::1]", "0.0.0.0", "[::]", "h")
+    assert [address(f"{host}:1").is_loopback for host in hosts] == [True] * 3 + [False] * 3
 
 
 # -- what a start costs --------------------------------------------------------------------------------
@@ -212,7 +232,7 @@ print(" ".join(sorted(sys.modules)))
 print(used.ru_utime + used.ru_stime)
 """
     seconds = []
-    for _ in range(3):
+    for _ in range(2):
         ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=60)
         assert ended.returncode == 0, ended.stderr
         names, took = ended.stdout.splitlines()
@@ -265,52 +285,15 @@ def syncstore(capfdbinary, monkeypatch):
     return call
 
 
-def started(*arguments: str, cwd: Path) -> subprocess.Popen:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-m", "lab.syncstore", "serve", *arguments]
-    return subprocess.Popen(command, cwd=cwd, env=environment, stderr=subprocess.PIPE, text=True)
-
-
-def ready(port: int, patience_s: float = 30) -> None:
-    until_s = time.monotonic() + patience_s
-    while True:
-        try:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5)
-            return
-        except (urllib.error.URLError, OSError):
-            assert time.monotonic() < until_s, "the node did not become ready"
-            time.sleep(0.05)
-
-
-def four_ports() -> int:
-    """The first of four ports in a row that are free, or so it seems."""
-    import socket
-
-    for _ in range(100):
-        first = free_ports(1)[0]
-        try:
-            for port in range(first, first + 4):
-                with socket.socket() as one:
-                    one.bind(("127.0.0.1", port))
-            return first
-        except OSError:
-            continue
-    raise AssertionError("no four ports in a row")
-
-
 @pytest.fixture(scope="module")
 def url(tmp_path_factory) -> Iterator[str]:
-    port = four_ports()
-    node = started("--peers", f"a=127.0.0.1:{port}", "--data", "d", cwd=tmp_path_factory.mktemp("node"))
-    try:
-        ready(port + 3)
-        yield f"syncstore://127.0.0.1:{port}"
-    finally:
-        node.send_signal(signal.SIGTERM)
-        said = node.communicate(timeout=30)[1]
-    assert node.returncode == 0, said
-    assert "has stopped" in said
-    assert "hello" not in said, "no values in lines"
+    node = region(tmp_path_factory.mktemp("node"), "a")[0]
+    with running(node):
+        yield node.url
+        node.signal(signal.SIGTERM)
+        assert node.end() == 0, node.said
+    assert "has stopped" in node.said
+    assert "hello" not in node.said, "no values in lines"
 
 
 def test_put_get_keys_delete(syncstore, url):
@@ -406,24 +389,23 @@ def test_nobody_there(syncstore, tmp_path):
     assert b"Unavailable" in ended.stderr
 
 
-def test_a_port_that_is_taken_and_a_disk_in_use_are_refused(url, tmp_path):
+def test_a_port_that_is_taken_is_refused(url, tmp_path):
     port = url.rpartition(":")[2]
-    taken = started("--peers", f"a=127.0.0.1:{port}", "--data", "d", cwd=tmp_path)
-    said = taken.communicate(timeout=30)[1]
-    assert taken.returncode == 3
-    assert f"can't listen at 127.0.0.1:{int(port) + 3} for http: another process listens there" in said
-    assert "Traceback" not in said
+    taken = Process(tmp_path, int(port), "--peers", f"a=127.0.0.1:{port}")
+    taken.start()
+    assert taken.end() == 3
+    assert f"can't listen at 127.0.0.1:{int(port) + 3} for http: another process listens there" in taken.said
+    assert "Traceback" not in taken.said
 
 
 def test_certificates_serve_a_node_and_its_clients(syncstore, tmp_path):
     made = syncstore("certs", str(tmp_path / "certs"), "--region", "sg", "--node", "a", "--json")
     assert len(json.loads(made.stdout)) == 8
     assert b"PRIVATE" not in made.stdout + made.stderr
-    port = four_ports()
-    node = started("--region", "sg", "--peers", f"a=127.0.0.1:{port}", "--tls", "certs", cwd=tmp_path)
-    try:
-        ready(port + 3)
-        url = f"syncstore://127.0.0.1:{port}"
+    port = free_ports(4)[0]
+    node = Process(tmp_path, port, "--region", "sg", "--peers", f"a=127.0.0.1:{port}", "--tls", "certs")
+    url = node.url
+    with running(node):
         tls = str(tmp_path / "certs")
         assert syncstore("put", "b", "k", "v", "--url", url, "--tls", tls).returncode == 0
         assert syncstore("get", "b", "k", "--url", url, "--tls", tls).stdout == b"v"
@@ -434,11 +416,9 @@ def test_certificates_serve_a_node_and_its_clients(syncstore, tmp_path):
         (tmp_path / "certs" / "admin.key").write_bytes((tmp_path / "certs" / "client.key").read_bytes())
         denied = syncstore("drain", "sg", "--url", url, "--tls", tls)
         assert (denied.returncode, b"Denied" in denied.stderr) == (3, True)
-    finally:
-        node.send_signal(signal.SIGTERM)
-        said = node.communicate(timeout=30)[1]
-    assert node.returncode == 0
-    assert "PRIVATE" not in said
+        node.signal(signal.SIGTERM)
+        assert node.end() == 0
+    assert "PRIVATE" not in node.said
 
 
 @pytest.mark.parametrize(

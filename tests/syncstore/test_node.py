@@ -332,8 +332,8 @@ def test_bugs_of_flush_and_work_do_not_stop_the_node(chosen):
 
 def test_two_nodes_dial_each_other_and_hear_of_an_end(tmp_path):
     first, second = free_addresses(), free_addresses()
-    regions = {"sg": {"sg-1": first}, "eu": {"eu-1": second}}
-    sg = settings(tmp_path / "sg", regions=regions)
+    regions = {"sg": {"sg-1": first}, "eu": {"eu-1": second, "eu-9": free_addresses()}}
+    sg = settings(tmp_path / "sg", regions=regions, dial={"eu-9": Address("l" * 70 + ".example", 1)})
     eu = settings(tmp_path / "eu", regions=regions, region="eu", node="eu-1")
 
     async def work() -> None:
@@ -352,8 +352,9 @@ def test_two_nodes_dial_each_other_and_hear_of_an_end(tmp_path):
                 one.node.soon()
                 await until(lambda: other.engine.bodies == [("wan", b"hello")])
             await until(lambda: ("closed", opened[1]) in one.engine.told)
-            one.engine.outlet.dial("nobody", "wan")
-            await until(lambda: ("dial_failed", "nobody", "wan") in one.engine.told)
+            for node in ("nobody", "eu-9"):
+                one.engine.outlet.dial(node, "wan")
+                await until(lambda node=node: ("dial_failed", node, "wan") in one.engine.told)
 
     run(work())
 

@@ -245,11 +245,12 @@ def test_a_doubt_outlives_every_later_certainty(how: str) -> None:
         day.session.lost("a", day.now, "it broke")
     else:
         day.pass_ms(SILENT_MS + 150)
-    for _ in range(3):
-        day.sign_of_life()
-        day.answer("Unavailable")
-        day.pass_ms(100)
-    day.pass_ms(3000)
+    day.sign_of_life()
+    day.answer("Unavailable")
+    day.pass_ms(60)
+    while day.session.budget.take(0):
+        pass
+    day.answer("Unavailable")
     assert type(day.runner.errors[0]) is Timeout
     assert "may have happened" in str(day.runner.errors[0])
 
@@ -410,6 +411,26 @@ def test_no_retry_after_a_minute() -> None:
     day.session.lost("a", day.now, "it broke")
     assert type(day.runner.errors[0]) is Timeout
     assert day.runner.nodes == ["a"]
+
+
+def test_no_retry_after_a_minute_even_if_no_node_was_there_before() -> None:
+    day = Day(nodes=("a",))
+    day.start("create", REGISTER, timeout_ms=200_000)
+    day.now += 59_000
+    day.session.lost("a", day.now, "it broke")
+    day.pass_ms(2000)
+    day.session.opened("a", day.now)
+    assert len(day.runner.sent) == 1
+    assert type(day.runner.errors[0]) is Timeout
+
+
+def test_what_was_never_sent_may_wait_for_longer_than_a_minute() -> None:
+    day = Day(nodes=("a",))
+    day.session.lost("a", day.now, "it broke")
+    day.start("create", REGISTER, timeout_ms=200_000)
+    day.pass_ms(70_000)
+    day.session.opened("a", day.now)
+    assert [request.timeout_ms for _, request in day.runner.sent] == [60_000]
 
 
 def test_closing_tells_every_caller() -> None:

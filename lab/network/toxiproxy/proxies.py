@@ -8,6 +8,7 @@ the upstream of the link's witness. Owns the desired state, and compares it with
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -26,6 +27,7 @@ from lab.topology import Link, Topology
 
 READY_WITHIN_S = 10.0
 AT_ONCE = 8
+FLOWS_S = 0.2
 
 
 @dataclass(frozen=True)
@@ -169,12 +171,23 @@ class ToxiproxyNetwork:
         """Heals as much as it can, then raises the first NetworkBroken; `verify` tells the rest."""
         entered = [toxic for toxic in harm.toxics if toxic in self._wanted]
         self._wanted.difference_update(entered)
-        failures = self._all_at_once([partial(self._api.remove, toxic) for toxic in entered])
+        failures = self._loosen([toxic for toxic in entered if toxic.type == "bandwidth"])
+        failures += self._all_at_once([partial(self._api.remove, toxic) for toxic in entered])
         failures += [error for link in harm.refused if (error := _failure(partial(self._refuse, link, -1)))]
         hung = {proxy for link in harm.closed if link not in harm.refused for proxy, _ in self._carriers(link)}
         failures += self._all_at_once([partial(self._hang_up, proxy) for proxy in sorted(hung)])
         if failures:
             raise failures[0]
+
+    def _loosen(self, toxics: Sequence[Toxic]) -> list[NetworkBroken]:
+        """Let what is held back flow before its toxics go. A connection that both ends gave up during the
+        fault is noticed only when something is written to it; Toxiproxy, removing a toxic from such a one,
+        waits 5 s for each chunk that nobody takes any more, and with it the heal of all others."""
+        if not toxics:
+            return []
+        failures = self._all_at_once([partial(self._api.suspend, toxic) for toxic in toxics])
+        time.sleep(FLOWS_S)
+        return failures
 
     def _all_at_once(self, steps: Sequence[Callable[[], None]]) -> list[NetworkBroken]:
         """Side by side, since a fault and its heal should be an instant, as nearly as can be."""

@@ -171,6 +171,8 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
         why = self._why or (f"the connection broke: {exc}" if exc else "it closed the connection")
+        if not self.hello.done():
+            why += " before any HELLO: is it a SyncStore node, and is TLS as it wants it?"
         self._fail(Unavailable(why))
         if not self.ended.done():
             self.ended.set_result(why)

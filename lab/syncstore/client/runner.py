@@ -106,7 +106,9 @@ class SessionRunner:
         stale_ok: bool = False,
         timeout_s: float = 2.0,
     ) -> asyncio.Future[Any]:
-        """The future of its result: of `results`."""
+        """The future of its result: of `results`. Raises ValueError for what is no time."""
+        if not 0 < timeout_s < 1e9:
+            raise ValueError(f"expected a timeout in seconds above 0, found {timeout_s!r}")
         future = self._loop.create_future()
         session = self.session
         if self.closed:
@@ -203,7 +205,7 @@ class SessionRunner:
         while True:
             try:
                 connection = await self._dial(address)
-            except (OSError, SyncStoreError) as error:
+            except (OSError, SyncStoreError, UnicodeError) as error:  # of a host that is no name
                 failures += 1
                 self._unreachable(address.url, error)
             else:

@@ -13,12 +13,16 @@ import asyncio
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from lab.syncstore.errors import SyncStoreError
+from lab.syncstore.errors import Refused, SyncStoreError
 from lab.syncstore.watched import Event, Watched
 from lab.syncstore.wire import Request
 
 if TYPE_CHECKING:
     from lab.syncstore.client.runner import SessionRunner
+
+
+BREATH = 256
+"""After so many events in a row others on the loop have their turn."""
 
 
 class Watch:
@@ -33,6 +37,7 @@ class Watch:
         self._runner = runner
         self._error: SyncStoreError | None = None
         self._ended = False
+        self._taken = 0
         self._wakeup: asyncio.Future[None] | None = None
 
     @property
@@ -61,6 +66,11 @@ class Watch:
 
     async def __anext__(self) -> Event | None:
         """None: the snapshot ends here."""
+        if not self.number and self not in self._runner.watches:
+            raise Refused("this watch was not begun: use `async with bucket.watch(…) as watch`")
+        self._taken += 1
+        if self._taken % BREATH == 0:
+            await asyncio.sleep(0)
         while True:
             shown = None if self._ended else self.watched.take()
             if shown is not None:

@@ -36,6 +36,9 @@ class Watches:
     def __len__(self) -> int:
         return len(self._by_number) + len(self._waiting)
 
+    def __contains__(self, watch: object) -> bool:
+        return watch in self._waiting or watch in self._by_number.values()
+
     def add(self, watch: Watch) -> None:
         self._open(watch)
         if self._pulse is None:

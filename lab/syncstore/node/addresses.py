@@ -5,13 +5,15 @@ Owns their text form. Resolves nothing.
 
 from __future__ import annotations
 
-import ipaddress
+import socket
 from typing import NamedTuple
 
 from lab.syncstore.errors import Refused
 
 OFFSETS = {"client": 0, "peer": 1, "wan": 2, "http": 3}
 """What a node's single address stands for: that port and the next three."""
+
+_LOOPBACK_6 = bytes(15) + b"\1"
 
 
 class Address(NamedTuple):
@@ -24,12 +26,12 @@ class Address(NamedTuple):
     @property
     def is_literal(self) -> bool:
         """Whether nobody needs to be asked where the host is."""
-        return _literal(self.host) is not None
+        return bool(_packed(self.host))
 
     @property
     def is_loopback(self) -> bool:
-        literal = _literal(self.host)
-        return self.host == "localhost" if literal is None else literal.is_loopback
+        packed = _packed(self.host)
+        return self.host == "localhost" or packed[:1] == b"\x7f" or packed == _LOOPBACK_6
 
 
 class Addresses(NamedTuple):
@@ -60,8 +62,9 @@ def addresses(text: str) -> Addresses:
     return Addresses(**{purpose: Address(host, port + offset) for purpose, offset in OFFSETS.items()})
 
 
-def _literal(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+def _packed(host: str) -> bytes:
+    """4 or 16 bytes; none for a name."""
     try:
-        return ipaddress.ip_address(host)
-    except ValueError:
-        return None
+        return socket.inet_pton(socket.AF_INET6 if ":" in host else socket.AF_INET, host)
+    except (OSError, ValueError):
+        return b""

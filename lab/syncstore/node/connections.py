@@ -74,12 +74,17 @@ class Connections:
 
     # -- from outside ------------------------------------------------------------------------------
 
-    def listen(self, purpose: str, address: Address, limit: int) -> None:
-        """Raises Refused."""
+    def bind(self, purpose: str, address: Address, limit: int) -> None:
+        """Take an address; nobody comes in before `listen`. limit: connections at once. Raises Refused."""
         server = self._tls.server if self._tls else None
         listener = Listener(purpose, address, limit, server, self._accepted, self._say, self._count)
-        listener.open()
+        listener.bind()
         self._listeners.append(listener)
+
+    def listen(self) -> None:
+        """Raises Refused."""
+        for listener in self._listeners:
+            listener.open()
 
     def reach(self, addresses: dict[str, Address]) -> None:
         """Where each node is dialled."""
@@ -218,11 +223,12 @@ class Connections:
             if address is None:
                 raise OSError("no address is known")
             await self._dialer.call(address, purpose, lambda: link)
-        except OSError as error:  # TimeoutError and SSLError are OSErrors
+        except Exception as error:  # of the network, of TLS, of a name that is none: the engine must hear of it
             if link.number in self._links:  # it stood for a moment, so its end is told as such
                 return
             self.counts["dial_failed"] += 1
-            self._unreached(node, f"{node} can't be reached at {address}: {error.strerror or error.__class__.__name__}")
+            why = (error.strerror if isinstance(error, OSError) else "") or error.__class__.__name__
+            self._unreached(node, f"{node} can't be reached at {address}: {why}")
             self._inputs.dial_failed(node, purpose)
             self._inputs.soon()
 

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 
 from lab.syncstore import security
 from lab.syncstore.node.addresses import Address
-from lab.syncstore.node.listen import bound
+from lab.syncstore.node.listen import bound, listened
 from lab.syncstore.node.say import Say
 
 REQUEST_BYTES = 8 * 1024
@@ -58,7 +58,7 @@ class Http:
         patience_s = PATIENCE_S if self._tls else None
         self._server = await asyncio.start_server(
             self._serve,
-            sock=bound("http", self._address),
+            sock=listened(bound("http", self._address), "http", self._address),
             limit=REQUEST_BYTES,
             ssl=self._tls,
             ssl_handshake_timeout=patience_s,

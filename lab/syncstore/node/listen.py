@@ -44,9 +44,16 @@ class Listener:
         self._accepting: asyncio.Task[None] | None = None
         self._handshakes: set[asyncio.Task[None]] = set()
 
-    def open(self) -> None:
-        """Raises Refused where the address can't be had."""
+    def bind(self) -> None:
+        """Take the address, though nobody comes in yet. Raises Refused where it can't be had."""
         self._socket = bound(self.purpose, self.address)
+
+    def open(self) -> None:
+        """Let them in. Raises Refused where somebody else was quicker."""
+        if self._socket is None:
+            self.bind()
+        assert self._socket is not None
+        listened(self._socket, self.purpose, self.address)
         self._accepting = asyncio.create_task(self._accept(self._socket))
 
     async def close(self) -> None:
@@ -67,9 +74,9 @@ class Listener:
         while True:
             try:
                 accepted, _ = await loop.sock_accept(listening)
-            except OSError as error:
+            except Exception as error:  # whatever it is: a listener must not end
                 self._count("not_accepted")
-                self._say.warn(f"can't accept at {self.address}: {error.strerror or error}", "accept")
+                self._say.warn(f"can't accept at {self.address}: {_reason(error)}", "accept")
                 await asyncio.sleep(BREATH_S)
                 continue
             if self.connections >= self.limit:
@@ -94,7 +101,7 @@ class Listener:
 
         try:
             await loop.connect_accepted_socket(factory, accepted, ssl=self._tls, ssl_handshake_timeout=patience_s)
-        except (OSError, ssl.SSLError) as error:
+        except Exception as error:
             accepted.close()
             self.connections -= 1
             self._count("handshake_failed")
@@ -102,7 +109,7 @@ class Listener:
 
 
 def bound(purpose: str, address: Address) -> socket.socket:
-    """A listening socket. Raises Refused."""
+    """A socket that has its address. Raises Refused."""
     try:
         found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         listening = socket.socket(found[0], found[1])
@@ -110,18 +117,30 @@ def bound(purpose: str, address: Address) -> socket.socket:
         raise Refused(f"can't listen at {address} for {purpose}: {error.strerror or error}") from None
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.setblocking(False)
         listening.bind(found[4])
-        listening.listen(BACKLOG)
     except OSError as error:
         listening.close()
-        taken = error.errno == errno.EADDRINUSE
-        advice = "another process listens there; end it, or give this node other ports" if taken else error.strerror
-        raise Refused(f"can't listen at {address} for {purpose}: {advice}") from None
-    listening.setblocking(False)
+        raise _refused(purpose, address, error) from None
     return listening
+
+
+def listened(listening: socket.socket, purpose: str, address: Address) -> socket.socket:
+    """Raises Refused."""
+    try:
+        listening.listen(BACKLOG)
+    except OSError as error:
+        raise _refused(purpose, address, error) from None
+    return listening
+
+
+def _refused(purpose: str, address: Address, error: OSError) -> Refused:
+    taken = error.errno == errno.EADDRINUSE
+    advice = "another process listens there; end it, or give this node other ports" if taken else error.strerror
+    return Refused(f"can't listen at {address} for {purpose}: {advice}")
 
 
 def _reason(error: Exception) -> str:
     if isinstance(error, ssl.SSLError):
         return error.reason or "no TLS"
-    return error.__class__.__name__
+    return (error.strerror if isinstance(error, OSError) else "") or error.__class__.__name__

@@ -13,6 +13,8 @@ from typing import cast
 
 from lab.syncstore import security
 from lab.syncstore.config import Config
+from lab.syncstore.disk.files import REBUILD
+from lab.syncstore.errors import Malformed, Storage
 from lab.syncstore.node.connections import CLIENT, PEER, WAN, Tls
 from lab.syncstore.node.histogram import Histogram
 from lab.syncstore.node.http import Http, Shown
@@ -50,13 +52,17 @@ class Running:
             shown = Shown(self.not_ready, self.status, self.metrics)
             self._http = Http(at.http, shown, security.http_context(files) if files else None, self._say)
             await self._http.open()
+        connections = self.node.connections
+        for purpose, address in ((PEER, at.peer), (WAN, at.wan), (CLIENT, at.client)):
+            connections.bind(purpose, address, LIMITS[purpose])  # before the disk is read: it may take long
         open_store = partial(self._open_store, self._chosen.data, self._chosen.rebuild)
         store = await asyncio.get_running_loop().run_in_executor(None, open_store)
-        await self.node.recover(self._make_engine, store)
-        connections = self.node.connections
+        try:
+            await self.node.recover(self._make_engine, store)
+        except Malformed as error:
+            raise Storage(f"{self._chosen.data}: its log can't be understood: {error}; {REBUILD}.") from error
         connections.reach(self._chosen.reached)
-        for purpose, address in ((PEER, at.peer), (WAN, at.wan), (CLIENT, at.client)):
-            connections.listen(purpose, address, LIMITS[purpose])
+        connections.listen()
         self.node.serve()
 
     async def stop(self) -> None:

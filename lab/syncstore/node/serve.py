@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import resource
 import signal
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import uvloop
 
@@ -89,11 +92,10 @@ def _from_peers(options: argparse.Namespace) -> Settings:
 
 
 async def _serve(chosen: Settings, say: Say) -> int:
-    stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for one in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(one, stopped.set)
+    loop.set_exception_handler(lambda _, context: say.error(f"a bug: {_told(context)}", "loop bug"))
     running = Running(chosen, say)
+    stopped = _on_signals(loop, lambda: running.node.phase == "serving", say)
     try:
         await running.start()
         say.info(f"serves {chosen.region} as {chosen.node}, clients at {chosen.listened.client}")
@@ -103,6 +105,29 @@ async def _serve(chosen: Settings, say: Say) -> int:
         await running.stop()
     say.info("has stopped")
     return OK
+
+
+def _on_signals(loop: asyncio.AbstractEventLoop, serves: Callable[[], bool], say: Say) -> asyncio.Event:
+    """Set by the first SIGTERM or SIGINT. Before it serves, and at a second one, the process ends at once: that
+    is no worse than kill −9, which a node survives, and a disk that hangs lets go in no other way."""
+    stopped = asyncio.Event()
+
+    def signalled() -> None:
+        if serves() and not stopped.is_set():
+            stopped.set()
+            return
+        say.info("ends at once")
+        say.close()
+        os._exit(REFUSED if stopped.is_set() else OK)
+
+    for one in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(one, signalled)
+    return stopped
+
+
+def _told(context: dict[str, Any]) -> str:
+    error = context.get("exception")
+    return f"{context.get('message')}: {error.__class__.__name__}: {error}" if error else str(context.get("message"))
 
 
 def _raise_limits() -> None:

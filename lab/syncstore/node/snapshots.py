@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-from lab.syncstore.errors import Storage
+from lab.syncstore.errors import SyncStoreError
 from lab.syncstore.node.disk import Store, Writer
 from lab.syncstore.node.say import Say
 
@@ -45,9 +45,10 @@ class Snapshots:
     async def _take_or_wait(self) -> None:
         try:
             await self.take()
-        except Storage as error:
+        except Exception as error:  # also a bug of ours: the next one may succeed, and without any the log only grows
             self.failures += 1
-            self._say.error(f"a snapshot can't be written: {error}", "snapshot")
+            words = str(error) if isinstance(error, SyncStoreError) else f"a bug: {error.__class__.__name__}: {error}"
+            self._say.error(f"a snapshot can't be written: {words}", "snapshot")
             await asyncio.sleep(AGAIN_S)
 
     async def take(self) -> None:

@@ -15,9 +15,9 @@ from typing import Any, Protocol, cast
 from lab.syncstore.wire import FRAME_BYTES, LENGTH_BYTES
 
 START_BYTES = 16 * 1024
-READ_BYTES = 128 * 1024
+READ_BYTES = 64 * 1024
 """A buffer grows this far for speed; beyond it only for a frame that needs it, and shrinks again."""
-TURN_BYTES = 256 * 1024
+TURN_BYTES = 64 * 1024
 """After so much from one connection the others have their turn."""
 UNSENT_BYTES = 16 * 1024 * 1024
 """A peer that reads nothing is given up at this, whatever was meant to be sent to it."""

@@ -59,6 +59,7 @@ class Host:
         """CPU used so far."""
         self.seen = 0
         """A digest of everything that reached this node, in order."""
+        self.on_gone: Callable[[], None] = lambda: None
         self.on_crash: Callable[[str], None] = lambda sentence: None
         self._make, self._seed = make, seed
         self._inbox: deque[tuple[str, tuple[Any, ...], Pipe | None]] = deque()
@@ -123,6 +124,7 @@ class Host:
 
     def _gone(self) -> None:
         self.engine = None
+        self.on_gone()
         self._pipes.clear()
         self._inbox.clear()
         self._outbox.clear()

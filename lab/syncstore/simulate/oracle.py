@@ -32,7 +32,10 @@ class Oracle:
         self._now_ms = now_ms
         self.keys: dict[tuple[str, str, str], list[Accepted]] = {}
         """(region for scope `region` else "", bucket, key) → accepted writes, latest version first."""
-        self.count = 0
+        self.last: dict[tuple[str, str], int] = {}
+        """(scope, origin) → the last sequence it gave."""
+        self._held: dict[tuple[str, str], int] = {}
+        self._closed: dict[tuple[str, str], int] = {}
         self.on_accepted: Callable[[Record], None] = lambda record: None
 
     def accepted(self, scope: str, record: Record) -> None:
@@ -46,15 +49,33 @@ class Oracle:
         while place < len(line) and line[place].version > one.version:
             place += 1
         line.insert(place, one)
+        self.last[scope, origin] = record.sequence
         self.on_accepted(record)
-        self.count += 1
 
-    def due(self, place: tuple[str, str, str], vector: Vector) -> Accepted | None:
-        """What a node whose vector is this must hold of a key."""
-        for one in self.keys.get(place, ()):
-            if vector.covers(one.origin, one.sequence):
-                return one
-        return None
+    # What a vector names of a closed incarnation is all that anybody still held when it was closed: what was
+    # lost with its node (a torn tail, a lost disk) before anybody else had it is not among that.
+
+    def looked_at(self, scope: str, vector: Vector) -> None:
+        """A node's vector, now and then, of every node that is up."""
+        for place, last in self.last.items():
+            if place[0] != scope or place in self._closed:
+                continue
+            entry = vector.entries.get(place[1])
+            if entry is not None:
+                self._held[place] = max(entry, self._held.get(place, 0))
+            elif vector.is_closed(place[1]):
+                self._closed[place] = self._held.get(place, last)
+
+    def somebody_died(self) -> None:
+        """What only it held may be gone: what was seen held counts no more."""
+        self._held = dict.fromkeys(self.last, 0)
+
+    def names(self, vector: Vector, scope: str, origin: str, sequence: int) -> bool:
+        """Whether a node whose vector is this must hold a write, or a later one of its key."""
+        entry = vector.entries.get(origin)
+        if entry is not None:
+            return sequence <= entry
+        return vector.is_closed(origin) and sequence <= self._closed.get((scope, origin), sequence)
 
     def find(self, place: tuple[str, str, str], version: Version) -> Accepted | None:
         for one in self.keys.get(place, ()):

@@ -7,6 +7,7 @@ gives the same `Outcome`, to the bit.
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from lab.syncstore.record import Record
@@ -39,9 +40,17 @@ class Outcome:
     operations: list[Operation] = field(default_factory=list)
 
 
+class _Enough(Exception):
+    pass
+
+
 class Run:
-    def __init__(self, plan: Plan, make: MakeCore = default_core, harms: list[Harm] | None = None) -> None:
+    def __init__(
+        self, plan: Plan, make: MakeCore = default_core, harms: list[Harm] | None = None, *, hasty: bool = False
+    ) -> None:
+        """hasty: the world ends with its first broken promise."""
         self.plan = plan
+        self._hasty = hasty
         self.world = World(plan, make)
         self.harms = schedule(plan) if harms is None else harms
         self.broken: list[str] = []
@@ -50,29 +59,32 @@ class Run:
         for load in self.world.loads.values():
             load.on_done = self._done
         for host in self.world.hosts.values():
+            host.on_gone = self._died
             host.on_crash = self.broken.append
         self.world.oracle.on_accepted = self._accepted
         self._harms.on_leave = self._left
 
     def live(self) -> Outcome:
         """Raises nothing for a broken promise: it is in the outcome."""
+        with told_of_writes(self.world.oracle), suppress(_Enough):
+            self._live()
+        return self._outcome(self.world.timeline.now_ms)
+
+    def _live(self) -> None:
         world, plan, timeline = self.world, self.plan, self.world.timeline
-        with told_of_writes(world.oracle):
-            world.begin()
-            self._harms.plan(self.harms)
-            timeline.after(LOOK_MS, self._look)
-            timeline.run_until(plan.heal_ms)
-            self._harms.heal_all()
-            timeline.run_until(plan.load_until_ms)
-            end_ms = plan.virtual_s * 1000
-            timeline.run_until(end_ms)
-            while timeline.now_ms < end_ms + REST_MS and self._restless():
-                timeline.run_until(timeline.now_ms + STEP_MS)
-            rested_ms = timeline.now_ms
-            self.broken += rest.final(world)
-            self.broken += service.retried(world)
-            self.broken += service.served(world.operations(), self.harms, plan.names)
-        return self._outcome(rested_ms)
+        world.begin()
+        self._harms.plan(self.harms)
+        timeline.after(LOOK_MS, self._look)
+        timeline.run_until(plan.heal_ms)
+        self._harms.heal_all()
+        timeline.run_until(plan.load_until_ms)
+        end_ms = plan.virtual_s * 1000
+        timeline.run_until(end_ms)
+        while timeline.now_ms < end_ms + REST_MS and self._restless():
+            timeline.run_until(timeline.now_ms + STEP_MS)
+        self.broken += rest.final(world)
+        self.broken += service.retried(world)
+        self.broken += service.served(world.operations(), self.harms, plan.names)
 
     def _restless(self) -> bool:
         return bool(rest.unsettled(self.world)) or any(rest.last_shown(self.world))
@@ -88,9 +100,23 @@ class Run:
             others = [one for one in self._harms.entered if one is not harm]
             self.broken += service.through_third(self.world, harm, others)
 
+    def _died(self) -> None:
+        self._tell_oracle()
+        self.world.oracle.somebody_died()
+        self._tell_oracle()
+
+    def _tell_oracle(self) -> None:
+        for host in self.world.hosts.values():
+            if host.engine is not None:
+                for scope, replica in host.engine.replicas.items():
+                    self.world.oracle.looked_at(scope, replica.vector)
+
     def _look(self) -> None:
         """Invariant 1 over all pairs; the merge of one node, another one each time."""
+        if self._hasty and self.broken:
+            raise _Enough
         up = [host for host in self.world.hosts.values() if host.engine is not None]
+        self._tell_oracle()
         self.broken += content.equal_where_vectors_are(up)
         for host in up:
             self.broken += service.kept(host)

@@ -58,11 +58,11 @@ def merge_of_its_vector(world: World, host: Host) -> Iterator[str]:
         if replica.applying is not None:
             continue
         region = host.region if scope == "region" else ""
-        vector, table = replica.vector, replica.table
+        vector, table, names = replica.vector, replica.table, world.oracle.names
         for place, line in world.oracle.keys.items():
             if place[0] != region or not place[1].startswith(scope):
                 continue
-            due = next((one for one in line if vector.covers(one.origin, one.sequence)), None)
+            due = next((one for one in line if names(vector, scope, one.origin, one.sequence)), None)
             held = table.get(place[1], place[2])
             if held is None:
                 if due is not None and not _may_be_gone(due, replica, world, host):

@@ -130,7 +130,8 @@ def _superseded(world: World, operation: Operation, scope: str, version: Version
     """Whether a vector names a write of the key that is this one or above it (and may be forgotten by now)."""
     place = (operation.region if scope == "region" else "", operation.bucket, operation.key)
     return any(
-        one.version >= version and vector.covers(one.origin, one.sequence) for one in world.oracle.keys.get(place, ())
+        one.version >= version and world.oracle.names(vector, scope, one.origin, one.sequence)
+        for one in world.oracle.keys.get(place, ())
     )
 
 

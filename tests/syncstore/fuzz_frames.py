@@ -1,0 +1,564 @@
+"""Sends garbage to a running engine: `python -m tests.syncstore.fuzz_frames --seconds 60 [--seed N]`.
+
+Whatever arrives, on whatever kind of connection, the engine raises nothing, stays bounded, keeps what it
+acknowledged, goes on serving, and what it wrote to its log can be replayed. A *round* is one world with
+its attackers: a peer, a region that the engine dialled, one that dialled it, a client. Half of the rounds
+send garbage only, the other half also well-formed lies, after which records may be lost but nothing else.
+A failing seed prints the command that replays it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import resource
+import sys
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from lab.syncstore import entries, wire
+from lab.syncstore.core import STATES
+from lab.syncstore.errors import Malformed
+from tests.syncstore.engines import LOCAL, LWW, REGISTER, Client, Net, incarnation, origin_of
+
+MEMBERS = {"r": ("a", "b", "c"), "s": ("x", "y"), "t": ("z",)}
+VICTIM, FRIEND = "a", "b"
+KINDS = ("peer", "dialled", "accepted", "client")
+"""Attackers: node c of the own region; x or y, whom the victim dialled; z, who dialled the victim; a client."""
+NAMES = {"peer": ("r", "c"), "accepted": ("t", "z"), "client": ("", "")}
+NUMBERS = (0, 1, 2, 3, 7, 255, 65536, 2**31, 2**32, 2**40, 2**48, 2**53, 2**62 - 1, 2**62, 2**63 - 1, 2**64 - 1)
+HOSTILE_NUMBERS = (*NUMBERS, -1, -2, -(2**31), -(2**63))
+PACKED = msgspec.msgpack.Encoder()
+FRAMES_A_ROUND = 150
+COUNTED: Counter[str] = Counter()
+"""What the attacked engines counted: shows what the attacks come to."""
+
+
+class Failure(Exception):
+    pass
+
+
+def packed(value: Any) -> bytes:
+    """msgpack of values, some of which no encoder would write: `Wild` stands for bytes as they are."""
+    if isinstance(value, Wild):
+        return value.bytes_
+    if isinstance(value, list | tuple):
+        return b"\xdd" + len(value).to_bytes(4, "big") + b"".join(map(packed, value))
+    if isinstance(value, dict):
+        inner = b"".join(packed(one) for pair in value.items() for one in pair)
+        return b"\xdf" + len(value).to_bytes(4, "big") + inner
+    if isinstance(value, int):
+        value = max(-(2**63), min(value, 2**64 - 1))
+    return PACKED.encode(value)
+
+
+class Wild:
+    def __init__(self, bytes_: bytes) -> None:
+        self.bytes_ = bytes_
+
+
+WILD: tuple[Any, ...] = (
+    None,
+    True,
+    False,
+    "",
+    "/",
+    "//",
+    "r/a/",
+    "r/a/" + "z" * 28,
+    "a" * 5000,
+    "\x00",
+    "²",
+    b"",
+    b"\xff" * 300,
+    [],
+    {},
+    [[]],
+    {"": {}},
+    float("nan"),
+    float("inf"),
+    -0.0,
+    1e300,
+    3.0,
+    Wild(b"\xa4\xff\xfe\xfd\xfc"),  # a text that is no UTF-8
+    Wild(b"\xa3\xed\xa0\x80"),  # half of a surrogate
+    Wild(b"\xc1"),  # never used
+    Wild(b"\xdd\xff\xff\xff\xff"),  # an array of 2**32 - 1
+    Wild(b"\xdf\x7f\xff\xff\xff"),
+    Wild(b"\xc6\xff\xff\xff\xff"),
+    Wild(b"\x91" * 2000 + b"\x90"),  # deep
+    Wild(b"\x81\xa0" * 2000 + b"\xc0"),
+    Wild(b"\xd6\xff\x00\x00\x00\x00"),  # a time
+    Wild(b"\xc7\x05\x07hello"),  # an extension
+)
+
+
+class Maker:
+    """Frames as lists, of what the attackers know: names, origins, what was sent so far."""
+
+    def __init__(self, chance: random.Random, net: Net, *, lies: bool) -> None:
+        self.chance, self.net, self.lies = chance, net, lies
+        self.sent: Counter[str] = Counter()
+        victim = net.engines[VICTIM].core
+        friend = net.engines[FRIEND].core
+        self.own = [victim.origin, friend.origin]
+        self.theirs = {
+            "peer": [origin_of("c", one, "r") for one in (1, 2, 3)],
+            "dialled": [origin_of(node, one, "s") for node in "xy" for one in (1, 2)],
+            "accepted": [origin_of("z", one, "t") for one in (1, 2)],
+            "client": [origin_of("z", 9, "t")],
+        }
+
+    def one(self, *of: Any) -> Any:
+        return self.chance.choice(of)
+
+    def number(self) -> int:
+        return self.one(0, 1, 2, 3, 5) if self.chance.random() < 0.6 else self.one(*NUMBERS)
+
+    def scope(self, kind: str) -> str:
+        if self.chance.random() < 0.08:
+            return self.one("", "region", "world", "global/")
+        return "global" if kind != "peer" or self.chance.random() < 0.6 else "region"
+
+    def origin(self, kind: str) -> str:
+        if self.chance.random() < 0.1:
+            return self.one("", "r/a", "r/a/0", f"r/a/{incarnation(1)[:-1]}g", "x" * 300, *self.own)
+        if self.chance.random() < 0.2:
+            return origin_of(self.one(*"abcxyzq"), self.chance.randrange(1, 9), self.one(*"rstq"))
+        return self.one(*self.theirs[kind])
+
+    def vector(self, kind: str) -> list[Any]:
+        """Garbage names no more of the victim's region's true writes than there is; lies name anything."""
+        named = {self.one(*self.theirs[kind]): self.number() for _ in range(self.chance.randrange(4))}
+        for origin in self.theirs[kind]:
+            if self.chance.random() < 0.7:
+                named[origin] = self.sent[origin]
+        closed = {}
+        if self.chance.random() < 0.2:
+            node, region = self.one(("x", "s"), ("z", "t"))
+            closed[f"{region}/{node}"] = incarnation(self.chance.randrange(4))
+        if self.lies and self.chance.random() < 0.3:
+            named[self.one(*self.own, origin_of("a", 2**100), origin_of("b", 5))] = self.number()
+            if self.chance.random() < 0.3:
+                closed[self.one("r/a", "r/b", "r/c")] = self.one("f" * 28, incarnation(3))
+        return [named, closed]
+
+    def floor(self, kind: str) -> list[Any]:
+        if self.chance.random() < 0.9:
+            return [[{}, {}], 0, 0, ""]
+        return [self.vector(kind) if self.lies else [{}, {}], self.number(), self.number(), self.origin(kind)]
+
+    def record(self, kind: str, scope: str, sequence: int) -> list[Any]:
+        bucket = self.one(LWW, LWW, REGISTER) if scope == "global" else LOCAL
+        if self.chance.random() < 0.1:
+            bucket = self.one(LWW, LOCAL, REGISTER, STATES, "", "x", "global/lww/" + "n" * 200)
+        key = f"k{self.chance.randrange(6)}" if self.chance.random() < 0.9 else self.one("", "k" * 513, "\u00e4" * 300)
+        value = self.one(b"theirs", b"theirs2", None, b"evicted")
+        when = self.net.moment(VICTIM).wall_ms + self.one(-1000, 0, 400, 10**9)
+        made = [sequence, bucket, key, value, when, self.one(0, 0, 1, 2**32 - 1, self.number())]
+        if self.chance.random() < 0.3:
+            made += [self.one(0, when + 50, self.number()), self.one(None, self.origin(kind))]
+        return made
+
+    def records(self, kind: str, scope: str, first: int, count: int) -> list[Any]:
+        return [self.record(kind, scope, first + place) for place in range(count)]
+
+    def hello(self, kind: str) -> list[Any]:
+        region, node = NAMES.get(kind) or ("s", self.dialled())
+        vectors = {scope: self.vector(kind) for scope in ("global", "region")}
+        floors = {scope: self.floor(kind) for scope in ("global", "region")}
+        purpose = {"dialled": "wan", "accepted": "wan"}.get(kind, kind)
+        members = self.net.config(VICTIM).members_hash
+        nodes = [vectors, floors, self.number(), self.chance.random() < 0.1] if kind != "client" else []
+        return [1, "test", [1, 1], [], members, region, node, incarnation(1), purpose, self.number(), *nodes]
+
+    def dialled(self) -> str:
+        return self.net.regions_dialled
+
+    def stream(self, kind: str) -> list[Any]:
+        scope, origin = self.scope(kind), self.origin(kind)
+        first = self.sent[origin] + 1
+        if self.chance.random() < 0.2:
+            first = self.one(*HOSTILE_NUMBERS)
+        count = self.chance.randrange(4)
+        if self.chance.random() < 0.7:
+            self.sent[origin] = max(self.sent[origin], min(first + count - 1, 2**20))
+        return [2, scope, origin, first, self.records(kind, scope, first, count)]
+
+    def delta(self, kind: str) -> list[list[Any]]:
+        scope, cut = self.scope(kind), self.number()
+        parts, tops = [], {}
+        for number in range(self.chance.randrange(4)):
+            origin = self.origin(kind)
+            first = self.sent[origin] + 1
+            records = self.records(kind, scope, first, self.chance.randrange(1, 4))
+            tops[origin] = first + len(records) - 1
+            parts.append([3, scope, cut, number, origin, records])
+        vector = self.vector(kind)
+        if self.chance.random() < 0.8:
+            vector[0].update({one: top for one, top in tops.items() if one in self.theirs[kind]})
+        base = self.vector(kind) if self.chance.random() < 0.2 else [{}, {}]
+        count = len(parts) if self.chance.random() < 0.8 else self.number()
+        return [*parts, [4, scope, cut, count, base, vector, self.floor(kind)]]
+
+    def reset(self, kind: str) -> list[list[Any]]:
+        scope = self.scope(kind)
+        parts = []
+        for number in range(self.chance.randrange(3)):
+            origin = self.origin(kind)
+            parts.append([10, scope, number, origin, self.records(kind, scope, 1, self.chance.randrange(4))])
+        return [*parts, [11, scope, len(parts), self.vector(kind), self.floor(kind)]]
+
+    def beacon(self, kind: str) -> list[Any]:
+        scopes = ("global", "region") if kind == "peer" else ("global",)
+        reports = [{"global": {region: self.vector(kind) for region in self.one("st", "r", "rstq")}} for _ in "lh"]
+        if not self.lies:
+            reports = [{}, {}]
+        digests = {scope: {self.number(): self.number() for _ in range(3)} for scope in scopes}
+        vectors = [{scope: self.vector(kind) for scope in scopes} for _ in "vd"]
+        floors = {scope: self.floor(kind) for scope in scopes}
+        hears = [self.one(*"rstq") for _ in range(2)]
+        return [8, self.number(), *vectors, *reports, digests, hears, floors, self.number(), True]
+
+    def request(self) -> list[Any]:
+        op = self.one("put", "get", "delete", "create", "update", "keys", "watch", "unwatch", "status")
+        if self.chance.random() < 0.1:
+            op = self.one("drain", "evict", "serve", "", "x" * 100) if self.lies else self.one("drain", "serve", "y")
+        bucket = self.one(LWW, LOCAL, REGISTER, STATES)
+        seen = self.one(None, [self.number(), self.number(), self.origin("peer"), self.origin("peer"), self.number()])
+        key = self.one("k1", "k2", "r", "q", "1", "²", "9" * 30, "", "\u00e4" * 300)
+        values = (b"", b"value", b"v" * 300_000)
+        more = [self.one(*values), self.number() if self.chance.random() < 0.2 else 0]
+        revision, token = self.one("", "x", "00.00.r", f"{2**50:x}.1.m"), self.one(b"", b"t" * 16, b"t" * 99)
+        resume = self.one(None, {}, {self.origin("peer"): self.number()})
+        number = self.chance.randrange(10**6)
+        return [number, op, bucket, key, *more, revision, token, seen, self.one(True, False), resume, self.number()]
+
+    def frames(self, kind: str) -> list[list[Any]]:
+        """One idea of an attacker, as frames."""
+        scope = self.scope(kind)
+        if kind == "client" and self.chance.random() < 0.9:
+            return [[32, [self.request() for _ in range(self.chance.randrange(1, 4))]]]
+        ideas: list[Callable[[], list[list[Any]]]] = [
+            lambda: [self.stream(kind)],
+            lambda: [self.stream(kind)],
+            lambda: self.delta(kind),
+            lambda: self.reset(kind),
+            lambda: [self.beacon(kind)],
+            lambda: [[5, scope, dict(self.vector(kind)[0])]],
+            lambda: [[6, scope, self.vector(kind)]],
+            lambda: [[7, self.one(*HOSTILE_NUMBERS)]],
+            lambda: [self.exchange(kind)],
+            lambda: [[12, scope]],
+            lambda: [[13, self.number(), self.one(LWW, LOCAL, "", "x/y/z"), self.one("k1", "")]],
+            lambda: [self.fetched(kind)],
+            lambda: [[15, self.one([1, 1, REGISTER, "k", None], [], 3, "x", [99])]],
+            lambda: [[33, []], [34, 1, []]],
+            lambda: [[35, "bye"]],
+            lambda: [[self.one(0, 16, 31, 36, 2**15, 2**16, -1, "x", None, 1.5), 1, 2]],
+            lambda: [self.hello(kind)],
+        ]
+        return self.one(*ideas)()
+
+    def exchange(self, kind: str) -> list[Any]:
+        scope = self.scope(kind)
+        records = []
+        for _ in range(self.chance.randrange(3)):
+            origin = self.origin(kind)
+            if self.lies or origin not in self.own:
+                records.append([origin, self.records(kind, scope, self.chance.randrange(1, 4), 2)])
+        return [9, scope, self.number(), self.chance.random() < 0.5, records]
+
+    def fetched(self, kind: str) -> list[Any]:
+        origin = self.origin(kind)
+        records = self.records(kind, "global", 1, self.chance.randrange(3))
+        return [14, self.chance.randrange(1, 5), origin, records, self.vector(kind)]
+
+    def body(self, frame: list[Any]) -> bytes:
+        """The frame as bytes, a field or a byte of it mutated now and then."""
+        draw = self.chance.random()
+        if draw < 0.25:
+            frame = mutated(self.chance, frame)
+        body = packed(frame)
+        if draw > 0.97:
+            spoiled = bytearray(body)
+            for _ in range(self.chance.randrange(1, 4)):
+                spoiled[self.chance.randrange(len(spoiled))] = self.chance.randrange(256)
+            body = bytes(spoiled[: self.chance.choice([len(spoiled), self.chance.randrange(1, len(spoiled) + 1)])])
+        return body
+
+
+def mutated(chance: random.Random, frame: list[Any]) -> list[Any]:
+    """One value somewhere inside becomes another, goes, or comes twice."""
+    frame = list(frame)
+    place = chance.randrange(len(frame))
+    inner = frame[place]
+    if isinstance(inner, list | tuple) and inner and chance.random() < 0.8:
+        frame[place] = mutated(chance, list(inner))
+    elif isinstance(inner, dict) and inner and chance.random() < 0.7:
+        pairs = dict(inner)
+        key = chance.choice(list(pairs))
+        value = pairs.pop(key)
+        if chance.random() < 0.5:
+            odd = chance.choice([one for one in WILD if not isinstance(one, list | dict)])
+            pairs[odd] = value
+        else:
+            pairs[key] = (mutated(chance, [value]) or [None])[0] if chance.random() < 0.5 else wild(chance)
+        frame[place] = pairs
+    elif chance.random() < 0.1:
+        del frame[place]
+    elif chance.random() < 0.1:
+        frame.insert(place, inner)
+    else:
+        frame[place] = wild(chance)
+    return frame
+
+
+def wild(chance: random.Random) -> Any:
+    # No huge number that fits: in a vector of the own region's origins that would be a lie.
+    return chance.choice(WILD)
+
+
+# -- bytes alone ------------------------------------------------------------------------------------------
+
+
+def decoders(body: bytes) -> None:
+    """Raises Failure where a decoder lets through anything but Malformed."""
+    for decode in (
+        wire.decode,
+        entries.decode,
+        lambda raw: wire.records_of(raw, origin_of("a"), "global"),
+    ):
+        try:
+            decode(body)
+        except Malformed:
+            pass
+        except Exception as error:
+            raise Failure(f"{decode}: {error!r} for {body[:200].hex()}") from error
+
+
+# -- an engine under attack -------------------------------------------------------------------------------
+
+
+class World(Net):
+    """a and b are engines; everybody else is played."""
+
+    regions_dialled = "x"
+
+    def __init__(self, seed: int) -> None:
+        super().__init__(MEMBERS, seed, start=False, staging_bytes=2**20, credit_bytes=2**16)
+        for node in (VICTIM, FRIEND):
+            self.start(node)
+        self.attack: dict[str, int] = {}
+        self.said: list[bytes] = []
+
+    def _dialled(self) -> bool:
+        """Whom the victim dials besides its friend, the attackers answer."""
+        for dial in list(self.dials):
+            node, other, purpose = dial
+            if other in self.engines or node != VICTIM:
+                continue
+            self.dials.remove(dial)
+            kind = "peer" if purpose == "peer" else "dialled"
+            if kind == "dialled" and self.regions[other] != "s":
+                self.engines[VICTIM].dial_failed(self.moment(VICTIM), other, purpose)
+                continue
+            if kind == "dialled":
+                self.regions_dialled = other
+            self.open(kind, purpose, other)
+        return super()._dialled()
+
+    def open(self, kind: str, purpose: str, dialled: str = "") -> None:
+        number = self.attack[kind] = self.number()
+        self.engines[VICTIM].opened(self.moment(VICTIM), number, purpose, dialled)
+
+    def end(self, node: str, number: int) -> None:
+        for kind in [one for one, held in self.attack.items() if held == number and node == VICTIM]:
+            del self.attack[kind]
+        super().end(node, number)
+
+    def attacked(self, kind: str, body: bytes) -> None:
+        number = self.attack.get(kind)
+        if number is None:
+            if kind in ("accepted", "client"):
+                self.open(kind, "wan" if kind == "accepted" else "client")
+            return
+        self.engines[VICTIM].received(self.moment(VICTIM), number, body)
+
+
+class Round:
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        self.chance = random.Random(seed)
+        self.lies = self.chance.random() < 0.5
+        self.net = World(seed)
+        self.net.run(2500, 25)
+        self.maker = Maker(self.chance, self.net, lies=self.lies)
+        self.client = Client(self.net, VICTIM)
+        self.written: dict[str, bytes] = {}
+
+    def live(self) -> None:
+        chance = self.chance
+        for count in range(FRAMES_A_ROUND):
+            kind = chance.choice(KINDS)
+            if chance.random() < 0.3 or (kind in self.net.attack and chance.random() < 0.05):
+                self.net.attacked(kind, self.maker.body(self.maker.hello(kind)))
+            for frame in self.maker.frames(kind):
+                self.net.attacked(kind, self.maker.body(frame))
+            if chance.random() < 0.3:
+                self.net.settle()
+            if chance.random() < 0.2:
+                self.net.run(chance.choice([5, 25, 100, 600]), 25)
+            if count % 10 == 0:
+                self.write(f"mine{chance.randrange(5)}", b"%d" % count)
+            self.bounded()
+        self.net.settle()
+        self.serves()
+        COUNTED.update(self.net.engines[VICTIM].counters)
+        self.replays()
+
+    def write(self, key: str, value: bytes) -> None:
+        if self.client.gone or (VICTIM, self.client.number) not in self.net.clients:
+            raise Failure("a client's connection was ended for what others sent")
+        number = self.client.ask("put", key, value, "global/lww/mine")
+        self.net.settle()
+        for _ in range(120):
+            if number in self.client.replies:
+                break
+            self.net.run(25, 25)
+        reply = self.client.replies.get(number)
+        if reply is None:
+            raise Failure("a put was not answered in 3 s")
+        if not reply.error:
+            self.written[key] = value
+        elif not self.lies:
+            raise Failure(f"a put failed: {reply.error}: {reply.info}")
+
+    def bounded(self) -> None:
+        core, requests = self.net.engines[VICTIM].core, self.net.engines[VICTIM].requests
+        limits = core.config.limits
+        sizes = {
+            "links": (len(core.links), 60),
+            "inbox": (max((one.inbox_bytes for one in core.links.values()), default=0), 3 * limits.credit_bytes),
+            "staging": (
+                max((s.size for one in core.links.values() for s in one.staging.values()), default=0),
+                limits.staging_bytes + 2**20,
+            ),
+            "sentences": (len(core.to_tell), 1000),
+            "fetched": (len(requests._fetched), len(requests.readers)),
+            "second": (max(len(one.second.entries) for one in core.replicas.values()), 500),
+            "cuts": (sum(one.table.watched for one in core.replicas.values()), 2 * len(core.links)),
+        }
+        for name, (size, most) in sizes.items():
+            if size > most:
+                raise Failure(f"{name} grew to {size}, expected at most {most}")
+
+    def serves(self) -> None:
+        self.write("mine0", b"last")
+        if self.lies:
+            return
+        self.net.run(500, 25)
+        for node in (VICTIM, FRIEND):
+            for key, value in self.written.items():
+                held = self.net.at(node, key, "global/lww/mine")
+                if held is None or held.value != value:
+                    raise Failure(f"{node} lost {key}={value!r}: it holds {held}")
+
+    def replays(self) -> None:
+        """What stands in the log makes the same node again."""
+        live = self.net.engines[VICTIM]
+        while live.work(self.net.moment(VICTIM)):
+            live.flush(self.net.moment(VICTIM))
+        live.flush(self.net.moment(VICTIM))
+        digests = {scope: one.table.digest.whole() for scope, one in live.replicas.items()}
+        again = self.net.restart(VICTIM)
+        found = {scope: one.table.digest.whole() for scope, one in again.replicas.items()}
+        if found != digests:
+            raise Failure("the log replays to another state than the node had")
+        self.mutated_log()
+
+    def mutated_log(self) -> None:
+        """A log that was changed behind the node's back is refused with a sentence, or makes some node."""
+        log = list(self.net.disks[VICTIM].entries)
+        for _ in range(3):
+            spoiled = list(log)
+            for _ in range(self.chance.randrange(1, 4)):
+                self.spoil(spoiled)
+            self.net.disks[VICTIM].entries = spoiled
+            try:
+                self.net.restart(VICTIM)
+                self.net.run(100, 25)
+            except Malformed:
+                pass
+            self.net.engines.pop(VICTIM, None)
+
+    def spoil(self, log: list[bytes]) -> None:
+        if not log:
+            return
+        place = self.chance.randrange(len(log))
+        what = self.chance.randrange(4)
+        if what == 0:
+            del log[place]
+        elif what == 1:
+            log.insert(place, self.chance.choice(log))
+        elif what == 2:
+            try:
+                log[place] = packed(mutated(self.chance, msgspec.msgpack.decode(log[place])))
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                return  # spoiled already
+        else:
+            spoiled = bytearray(log[place])
+            spoiled[self.chance.randrange(len(spoiled))] ^= 1 << self.chance.randrange(8)
+            log[place] = bytes(spoiled)
+
+
+def one_round(seed: int) -> None:
+    """Raises whatever went wrong."""
+    chance = random.Random(seed)
+    for _ in range(200):
+        decoders(chance.randbytes(chance.choice([1, 5, 30, 300])))
+    lived = Round(seed)
+    for kind in KINDS:
+        for frame in lived.maker.frames(kind):
+            decoders(lived.maker.body(frame))
+    lived.live()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--once", action="store_true", help="that seed alone")
+    parser.add_argument("--go-on", action="store_true", help="after a failure too")
+    given = parser.parse_args()
+    until, seed, failed = time.monotonic() + given.seconds, given.seed, Counter[str]()
+    began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    while True:
+        try:
+            one_round(seed)
+        except Exception as error:
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            failed[f"{type(error).__name__} {where.name}: {str(error)[:100]}"] += 1
+            if failed[f"{type(error).__name__} {where.name}: {str(error)[:100]}"] == 1:
+                traceback.print_exc()
+                print(f"python -m tests.syncstore.fuzz_frames --once --seed {seed}", flush=True)
+            if not given.go_on:
+                return 1
+        seed += 1
+        if given.once or time.monotonic() >= until:
+            break
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - began
+    print(f"{seed - given.seed} rounds, {sum(failed.values())} failed; memory grew by {grown // 1024} MiB")
+    print(", ".join(f"{name} {count}" for name, count in sorted(COUNTED.items())))
+    for what, count in failed.most_common():
+        print(f"{count:5} {what}")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
