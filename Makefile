@@ -1,4 +1,4 @@
-# make doctor | demo | experiment | nightly | notebook | test | lint | clean        (see README.md)
+# make doctor | demo | experiment | nightly | simulate | notebook | test | lint | clean        (see README.md)
 #
 # The first target that needs it makes .venv from requirements.lock, with progress.
 # Nothing is compiled ahead: that would take longer than all the rest, and most is never imported.
@@ -13,10 +13,11 @@ TOPOLOGY   ?=
 BATCH      ?= experiments/nightly.yaml
 JUNIT      ?=
 SUMMARY    ?=
+SEEDS      ?= 1000
 PYTHON     ?= python3
 
 # They reach the shell as variables, never as text of a command …
-GIVEN := EXPERIMENT BACKENDS RUNTIME SEED REPEATS LEADERS_IN TOPOLOGY BATCH JUNIT SUMMARY
+GIVEN := EXPERIMENT BACKENDS RUNTIME SEED REPEATS LEADERS_IN TOPOLOGY BATCH JUNIT SUMMARY SEEDS
 export $(GIVEN)
 # … and make takes what it is given as it is: `$(shell …)` in a value is text.
 $(foreach name,$(GIVEN),$(if $(filter-out file,$(origin $(name))),$(eval override $(name) := $$(value $(name)))))
@@ -26,7 +27,7 @@ BIN   := .venv/bin
 READY := .venv/.ready
 JUPYTER := .venv/.jupyter
 
-.PHONY: experiment nightly test test-slow demo pictures doctor notebook lint lock clean
+.PHONY: experiment nightly simulate test test-slow demo pictures doctor notebook lint lock clean
 .DEFAULT_GOAL := experiment
 
 $(READY): requirements.lock pyproject.toml
@@ -48,6 +49,10 @@ experiment: $(READY)
 nightly: $(READY)
 	@$(BIN)/lab batch --runtime "$$RUNTIME" $(if $(filter-out file,$(origin SEED)),$${SEED:+--seed="$$SEED"}) \
 	  $${JUNIT:+--junit="$$JUNIT"} $${SUMMARY:+--summary="$$SUMMARY"} -- "$$BATCH"
+
+# SyncStore in virtual time: so many worlds, each from its own seed.
+simulate: $(READY)
+	@$(BIN)/python -m lab.syncstore.simulate --seeds "$$SEEDS"
 
 test: $(READY)
 	@$(BIN)/python -m pytest -m "not slow"

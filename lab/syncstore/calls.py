@@ -15,7 +15,8 @@ from lab.syncstore.wire import Reply, Request
 
 class Call(msgspec.Struct, eq=False):
     """request: of the present try. waiter: whatever its runner wants to find again. node: where the try
-    is, "" while the call waits. again_ms: when a waiting call goes on; 0: as soon as a node is there.
+    is, "" while the call waits. sent_ms: when it went there; first_ms: when the first try did. again_ms:
+    when a waiting call goes on; 0: as soon as a node is there.
 
     in_doubt: an earlier try may have happened and will never be answered. refused_by: nodes that need not
     be asked again. last: what the last try came to.

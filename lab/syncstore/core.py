@@ -14,6 +14,7 @@ from lab.syncstore import entries
 from lab.syncstore.acks import Acks, Waiting
 from lab.syncstore.config import Config
 from lab.syncstore.divergence import Watchman
+from lab.syncstore.errors import Malformed
 from lab.syncstore.links import PEER, Link
 from lab.syncstore.ports import Disk, Moment, Outlet
 from lab.syncstore.record import GLOBAL, REGION, SCOPES, Record
@@ -21,7 +22,7 @@ from lab.syncstore.replica import Replica
 from lab.syncstore.reports import Report
 from lab.syncstore.tombstones import absent
 from lab.syncstore.vector import Vector
-from lab.syncstore.version import VersionClock, incarnation, origin, parts
+from lab.syncstore.version import LATEST_MS, VersionClock, incarnation, origin, parts
 from lab.syncstore.watches import Watches, seen
 from lab.syncstore.wire import Replies, Reply, encode
 
@@ -101,6 +102,23 @@ class Core:
             return False
         return node in self.config.members.get(region, ())
 
+    def heard_of_me(self, scope: str, vector: Vector) -> None:
+        """Somebody states what it holds: an old disk of this node was restored, or its clock went back,
+        where that is more of this node than it knows of itself. Raises Malformed."""
+        replica, member = self.replicas[scope], f"{self.config.region}/{self.config.node}"
+        mine = [(parts(one)[2], entry) for one, entry in vector.entries.items() if one.startswith(f"{member}/")]
+        if member in vector.closed:
+            mine.append((vector.closed[member], 0))
+        if any(int(of[:12], 16) > LATEST_MS for of, _ in mine):
+            raise Malformed("expected incarnations of this node from before the year 2200")
+        replica.know(one for one in vector.entries if self.is_member(one))
+        for of, entry in sorted(mine):
+            self.known_incarnation = max(self.known_incarnation, of)
+            if (of, entry) > (self.incarnation, replica.sequence):
+                self.counters["restored_disk"] += 1
+                self.tell("others know writes of this node that it does not: was an old disk restored?")
+                self.take_incarnation()
+
     def peers(self) -> list[Link]:
         """Links to live nodes of the own region."""
         return [one for one in self.links.values() if one.purpose == PEER and one.hello is not None]
@@ -137,6 +155,10 @@ class Core:
             self._since_ms = self.now.mono_ms
         self._unsynced.append(Unsynced(self.position, *what))
         return self.position
+
+    def written(self) -> bool:
+        """Whether all that was logged is with the operating system now, and so survives kill −9."""
+        return self.disk.write_unsynced() >= self.position
 
     def holds(self, replica: Replica, vector: Vector) -> None:
         """All of `vector` is in the log as it stands: durable once that is synced."""

@@ -12,7 +12,7 @@ from lab.syncstore.feed import Feed
 from lab.syncstore.gateway import should_hear, targets
 from lab.syncstore.links import CLIENT, PEER, WAN, Link, refusal
 from lab.syncstore.record import GLOBAL, SCOPES
-from lab.syncstore.version import incarnation_of, node_of, region_of
+from lab.syncstore.version import node_of, region_of
 from lab.syncstore.wire import PROTOCOL, Hello, ResetAsk, encode
 
 FIRST_WAIT_MS = 100.0
@@ -105,7 +105,7 @@ class Dials:
                 core.drop(link, "expected vectors and floors in a node's hello", "malformed")
                 return
             link.stated[scope], link.floors[scope] = stated.copy(), floor
-            self.heard_of_me(scope, stated.entries)
+            core.heard_of_me(scope, stated)
             if link.purpose == PEER:
                 core.replicas[scope].second.join(stated)
             if link.purpose == PEER or not link.dialled:
@@ -127,22 +127,6 @@ class Dials:
 
     def _of_region(self, origin: str) -> bool:
         return region_of(origin) == self.core.config.region
-
-    def heard_of_me(self, scope: str, entries: dict[str, int]) -> None:
-        """Somebody states what it holds of this node: an old disk was restored, or the clock went back,
-        if that is more than this node knows of itself."""
-        core = self.core
-        core.replicas[scope].know(one for one in entries if core.is_member(one))
-        prefix = f"{core.config.region}/{core.config.node}/"
-        for origin, entry in entries.items():
-            if not origin.startswith(prefix):
-                continue
-            of = incarnation_of(origin)
-            core.known_incarnation = max(core.known_incarnation, of)
-            if of > core.incarnation or (of == core.incarnation and entry > core.replicas[scope].sequence):
-                core.counters["restored_disk"] += 1
-                core.tell("others know writes of this node that it does not: was an old disk restored?")
-                core.take_incarnation()
 
     def agree(self, link: Link, scope: str) -> None:
         """Whether records may pass, as far as what was forgotten goes; else ask for a reset."""

@@ -405,7 +405,9 @@ class Engine:
         told = [link for link in core.links.values() if link.held]
         if not told:
             return
-        core.disk.write_unsynced()
+        if not core.written():
+            core.urgent = True  # a sync may make room for it; until then nothing is said
+            return
         for link in told:
             for scope, entries in link.held.items():
                 core.outlet.send(link.number, encode(Held(scope, entries)))

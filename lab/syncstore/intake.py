@@ -121,21 +121,22 @@ class Intake:
         if message.origin == replica.origin:
             self.core.counters["own_stream_came_back"] += 1
             return
+        self.core.heard_of_me(message.scope, Vector({message.origin: 0}, {}))
         self._source = FROM_PEER if link.purpose == PEER else FROM_REGION
         try:
-            last = replica.take(message, body)
+            found = replica.take(message, body)
         finally:
             self._source = OWN
-        if last is None:
+        if found is None:
             self._want(link, replica)
             return
-        if last:
+        last, fresh = found
+        if fresh:
             self.core.append(body, (replica.scope, message.origin, last))
             self.core.advanced(replica, message.origin)
         if link.purpose == PEER:
-            held = replica.vector.get(message.origin)
-            replica.second.raise_to(message.origin, held)
-            link.held.setdefault(replica.scope, {})[message.origin] = held
+            replica.second.raise_to(message.origin, last)  # the peer holds what it sent, and no more is known
+            link.held.setdefault(replica.scope, {})[message.origin] = replica.vector.get(message.origin)
 
     def _want(self, link: Link, replica: Replica) -> None:
         """Say where to go on from; not again before the answer can be here."""
@@ -168,8 +169,9 @@ class Intake:
         if staging.cut != end.cut or len(staging.parts) != end.parts:
             self._want(link, replica)
             return
-        if not staging.within(end.vector) or end.vector.entries.get(replica.origin, 0) > replica.sequence:
-            raise Malformed("expected a delta of what its vector names, and nothing of this node that it never wrote")
+        if not staging.within(end.vector):
+            raise Malformed("expected a delta of what its vector names")
+        self.core.heard_of_me(end.scope, end.vector)
         if not self.may_take(link, end.scope) or not replica.covers_delta(end):
             self.core.counters["deltas_refused"] += 1
             self._want(link, replica)
@@ -218,6 +220,7 @@ class Intake:
             return
         if not staging.within(end.vector):
             raise Malformed("expected a reset of what its vector names")
+        self.core.heard_of_me(end.scope, end.vector)
         del link.asked_reset_ms[end.scope]
         if self.may_take(link, end.scope) and replica.vector.covers_all(end.vector) and not self.core.blank:
             return

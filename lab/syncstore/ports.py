@@ -60,6 +60,7 @@ class Disk(Protocol):
         """The position that must be durable for this entry. Only buffers."""
         ...
 
-    def write_unsynced(self) -> object:
-        """Hand what is buffered to the operating system: it then survives kill −9. Never raises."""
+    def write_unsynced(self) -> int:
+        """Hand what is buffered to the operating system: it then survives kill −9. The position up to which
+        that succeeded. Never raises."""
         ...

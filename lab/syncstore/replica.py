@@ -99,9 +99,9 @@ class Replica:
 
     # -- what others send ------------------------------------------------------------------------
 
-    def take(self, stream: Stream, body: bytes) -> int | None:
-        """Merge a stream's frame. The last sequence now held of its origin if the frame brought anything;
-        0 when all of it was held already; None when it begins beyond what is held. Raises Malformed."""
+    def take(self, stream: Stream, body: bytes) -> tuple[int, bool] | None:
+        """Merge a stream's frame: its last sequence, and whether it brought anything; None when it begins
+        beyond what is held. Raises Malformed."""
         entry = max(self.vector.get(stream.origin), 0)
         if stream.first > entry + 1:
             return None
@@ -110,12 +110,12 @@ class Replica:
             raise Malformed("expected a stream's records in sequence from its first")
         last = records[-1].sequence
         if last <= entry:
-            return 0
+            return last, False
         for record in records[entry + 1 - stream.first :]:
             self._merge(record)
         self.vector.entries[stream.origin] = last
         self.ring.add(stream.origin, Chunk(stream.first, last, body))
-        return last
+        return last, True
 
     def covers_delta(self, end: DeltaEnd) -> bool:
         """Whether a delta may be taken: it begins where this node is, and nobody has forgotten a delete
@@ -160,6 +160,7 @@ class Replica:
         for record in records:
             self.table.remove(record)
             self.floor.vector.raise_to(record.origin, record.sequence)
+            self.floor.expired = max(self.floor.expired, record.expires)
             if (record.time, record.counter, record.maker or "") > (
                 self.floor.time,
                 self.floor.counter,

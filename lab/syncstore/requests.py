@@ -27,6 +27,8 @@ MORE = "more"
 CHANGES = ("put", "delete", "create", "update")
 DATA = (*CHANGES, "get", "keys", "watch")
 WAITING_AT_MOST = 20_000
+ISSUED = ""
+"""A token's entry that is no origin's: the wall time at which the node made it."""
 REGION_STATES = ("serving", "draining", "drained", "evicted")
 
 
@@ -250,7 +252,8 @@ class Requests:
         if (reply is None or reply.error) and fetched is not None:
             saw = reader.request.seen
             if saw is not None and fetched.version >= (saw.time, saw.counter, saw.maker):
-                reply = self._told(reader.request, fetched, degraded=False)
+                # One peer told of it; that a second node holds it nobody said.
+                reply = self._told(reader.request, fetched, degraded=True)
         if reply is None:
             return False
         self.core.reply(reader.link, reply)
@@ -339,14 +342,16 @@ class Requests:
         if watcher.link not in core.links:
             return True
         replica = core.replicas[watcher.bucket.partition("/")[0]]
+        token = {origin: entry for origin, entry in resumer.token.items() if origin != ISSUED}
         try:
-            covered = all(replica.vector.covers(origin, entry) for origin, entry in resumer.token.items() if entry > 0)
-            known = all(resumer.token.get(origin, 0) >= entry for origin, entry in replica.floor.vector.entries.items())
+            covered = all(replica.vector.covers(origin, entry) for origin, entry in token.items() if entry > 0)
+            known = all(token.get(origin, 0) >= entry for origin, entry in replica.floor.vector.entries.items())
         except ValueError:
             covered, known = True, False
-        if covered and known and not replica.floor.vector.closed:
+        expired_since = 0 < replica.floor.expired >= resumer.token.get(ISSUED, 0)
+        if covered and known and not (expired_since or replica.floor.vector.closed):
             core.watches.add(watcher)
-            watcher.go_on(self._missed(replica, watcher, resumer.token), core.now.wall_ms)
+            watcher.go_on(self._missed(replica, watcher, token), core.now.wall_ms)
             return True
         if covered or core.now.mono_ms - resumer.since_ms >= core.config.limits.ready_after_ms:
             self._begin(watcher, compacted=True)
@@ -354,12 +359,16 @@ class Requests:
         return False
 
     def _missed(self, replica: Replica, watcher: Watcher, token: dict[str, int]) -> list[Record]:
-        return [
+        missed = [
             record
             for origin, index in replica.table.indexes.items()
             for record in index.above(token.get(origin, 0))
             if record.bucket == watcher.bucket and record.key.startswith(watcher.prefix)
         ]
+        # What it was shown before may have expired while it was away.
+        shelf = replica.table.shelves.get(watcher.bucket)
+        held = shelf.with_prefix(watcher.prefix) if shelf is not None else ()
+        return missed + [one for one in held if one.expires and absent(one, self.core.now.wall_ms)]
 
     def pump(self, link_has_room: Callable[[int], bool]) -> None:
         """Send watchers what they have still to be shown."""
@@ -371,7 +380,7 @@ class Requests:
             scope = watcher.bucket.partition("/")[0]
             token = tokens.get(scope)
             if token is None:
-                token = tokens[scope] = core.acks[scope].shown()
+                token = tokens[scope] = {**core.acks[scope].shown(), ISSUED: core.now.wall_ms}
             while link_has_room(watcher.link):
                 frame = watcher.next(core.now.wall_ms, token)
                 if frame is None:

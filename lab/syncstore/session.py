@@ -272,7 +272,7 @@ class Session:
             self._fail(call, call.last or Unavailable(f"{named(call.request)}: it waited too long for a node"))
             return
         call.request.seen = self.seen.get((call.request.bucket, call.request.key))
-        call.request.timeout_ms = int(until_ms - now)
+        call.request.timeout_ms = max(1, int(until_ms - now))
         call.node, call.sent_ms = node, now
         self._runner.send(node, call.request)
 

@@ -112,6 +112,7 @@ class Upkeep:
             {scope: core.replicas[scope].floor for scope in scopes},
             core.synced,
             core.ready,
+            core.written(),
         )
 
     def heard(self, link: Link, beacon: Beacon) -> None:
@@ -124,9 +125,10 @@ class Upkeep:
             # A closed incarnation is left out of what is stated; it is not forgotten therefore.
             link.stated[scope].join(vector)
             link.floors[scope] = floor
-            self.dials.heard_of_me(scope, vector.entries)
+            core.heard_of_me(scope, vector)
             if link.purpose == PEER:
-                core.replicas[scope].second.join(vector)
+                if beacon.written:
+                    core.replicas[scope].second.join(vector)
                 if scope in beacon.durable:
                     link.durable[scope] = beacon.durable[scope]
             feed = link.feeds.get(scope)

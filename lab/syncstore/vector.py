@@ -137,9 +137,11 @@ class Floor(msgspec.Struct, array_like=True):
     time: Annotated[int, msgspec.Meta(ge=0, le=LATEST_MS)] = 0
     counter: Annotated[int, msgspec.Meta(ge=0, lt=COUNTER_LIMIT)] = 0
     maker: Annotated[str, msgspec.Meta(max_length=300)] = ""
+    expired: Annotated[int, msgspec.Meta(ge=0, le=LATEST_MS)] = 0
+    """The highest expiry among what was dropped, Unix ms: a watch that was away since before may not know of it."""
 
     def copy(self) -> Floor:
-        return Floor(self.vector.copy(), self.time, self.counter, self.maker)
+        return Floor(self.vector.copy(), self.time, self.counter, self.maker, self.expired)
 
     def join(self, other: Floor) -> None:
         self.vector.join(other.vector)

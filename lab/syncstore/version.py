@@ -14,9 +14,9 @@ from functools import lru_cache
 from typing import NamedTuple
 
 INCARNATION_DIGITS = 28
-INCARNATION_PATTERN = r"^[0-9a-f]{28}\Z"
+INCARNATION_PATTERN = r"^0[0-9a-f]{27}\Z"
 MEMBER_PATTERN = r"^[^/]{1,128}/[^/]{1,128}\Z"
-ORIGIN_PATTERN = r"^[^/]{1,128}/[^/]{1,128}/[0-9a-f]{28}\Z"
+ORIGIN_PATTERN = r"^[^/]{1,128}/[^/]{1,128}/0[0-9a-f]{27}\Z"
 LATEST_MS = 7_258_118_400_000
 """2200-01-01 in Unix milliseconds: a later time is no clock's error but a malformed frame."""
 COUNTER_LIMIT = 2**32

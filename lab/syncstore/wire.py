@@ -58,7 +58,7 @@ class Stream(_Frame, tag=2):
     """An origin's writes as accepted, in sequence from `first`; records: a msgpack array of Record."""
 
     scope: str
-    origin: str
+    origin: Origin
     first: int
     records: msgspec.Raw
 
@@ -69,7 +69,7 @@ class Delta(_Frame, tag=3):
     scope: str
     cut: int
     number: int
-    origin: str
+    origin: Origin
     records: msgspec.Raw
 
 
@@ -120,6 +120,8 @@ class Beacon(_Frame, tag=8):
     floors: dict[str, Floor] = {}
     log_position: int = 0
     ready: bool = False
+    written: bool = True
+    """Whether all that `vectors` names was handed to the operating system here: a failing disk takes nothing."""
 
 
 class Exchange(_Frame, tag=9):
@@ -128,7 +130,7 @@ class Exchange(_Frame, tag=9):
     scope: str
     bucket: int
     answer: bool
-    records: list[tuple[str, msgspec.Raw]]
+    records: list[tuple[Origin, msgspec.Raw]]
     """(origin, a msgpack array of its records)."""
 
 
@@ -137,7 +139,7 @@ class Reset(_Frame, tag=10):
 
     scope: str
     number: int
-    origin: str
+    origin: Origin
     records: msgspec.Raw
 
 

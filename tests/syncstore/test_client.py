@@ -156,6 +156,8 @@ BAD = [
     (lambda rooms: rooms.put("k", b"v", ttl=1e15), ValueError),
     (lambda rooms: rooms.update("k", b"v", "no revision"), ValueError),
     (lambda rooms: rooms.update("k", b"v", None), ValueError),
+    (lambda rooms: rooms.get("k", timeout=0), ValueError),
+    (lambda rooms: rooms.get("k", timeout=float("inf")), ValueError),
     (lambda rooms: rooms.put("k" * 513, b"v"), TooLarge),
     (lambda rooms: rooms.put("ü" * 257, b"v"), TooLarge),
     (lambda rooms: rooms.put("k", b"v" * (256 * 1024 + 1)), TooLarge),
@@ -487,6 +489,14 @@ def test_no_node_at_all_is_unavailable_in_time() -> None:
     play(story)
 
 
+def test_a_host_that_is_no_name_is_unavailable() -> None:
+    async def story() -> None:
+        with pytest.raises(Unavailable):
+            await connect("syncstore://" + "x" * 70 + ".example:1", connect_timeout=0.3)
+
+    play(story)
+
+
 def test_a_node_that_takes_the_connection_and_says_nothing() -> None:
     async def story() -> None:
         async with nodes(2) as made:
@@ -656,6 +666,39 @@ def test_a_watch_nobody_may_have_raises() -> None:
             async with client.bucket("rooms").watch() as watch:
                 with pytest.raises(Denied, match="not for you"):
                     await anext(watch)
+
+    play(story)
+
+
+def test_a_watch_that_was_not_begun_says_so() -> None:
+    async def story() -> None:
+        async with nodes() as [node], to([node]) as client:
+            with pytest.raises(Refused, match="async with"):
+                await anext(client.bucket("rooms").watch())
+
+    play(story)
+
+
+def test_a_long_snapshot_lets_others_have_their_turn() -> None:
+    async def story() -> None:
+        async with nodes() as [node], to([node]) as client:
+            rooms = client.bucket("rooms")
+            await asyncio.gather(*(rooms.put(f"k{number}", b"v") for number in range(2000)))
+            turns = 0
+
+            async def other() -> None:
+                nonlocal turns
+                while True:
+                    turns += 1
+                    await asyncio.sleep(0)
+
+            async with rooms.watch() as watch:
+                await anext(watch)
+                task = asyncio.create_task(other())
+                while await anext(watch) is not None:
+                    pass
+                task.cancel()
+            assert turns > 3
 
     play(story)
 

@@ -23,6 +23,14 @@ def three(tmp_path: Path) -> Iterator[list[Process]]:
         yield processes
 
 
+@pytest.fixture(scope="module")
+def living(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Process]]:
+    """For tests that kill nobody, each with buckets of its own."""
+    processes = region(tmp_path_factory.mktemp("living"), "a", "b", "c")
+    with running(*processes):
+        yield processes
+
+
 def to(processes: list[Process], **options: object) -> Client:
     """The first is preferred, so that tests know whom to kill."""
     return connect([one.url for one in processes], shuffle=False, **options)  # type: ignore[arg-type]
@@ -81,8 +89,8 @@ async def load(client: Client, count: int, for_s: float, kind: str = "lww") -> l
 def test_a_kill_under_load_costs_moments_and_breaks_no_promise(three: list[Process], kind: str) -> None:
     async def story() -> None:
         async with to(three) as client:
-            working = asyncio.create_task(load(client, 20, 3.0, kind))
-            await asyncio.sleep(1.0)
+            working = asyncio.create_task(load(client, 20, 2.0, kind))
+            await asyncio.sleep(0.7)
             three[0].signal(signal.SIGKILL)
             workers = await working
             assert [line for one in workers for line in one.broken] == []
@@ -99,8 +107,8 @@ def test_a_kill_under_load_costs_moments_and_breaks_no_promise(three: list[Proce
 def test_a_frozen_node_is_left_and_promises_hold(three: list[Process]) -> None:
     async def story() -> None:
         async with to(three) as client:
-            working = asyncio.create_task(load(client, 10, 4.0))
-            await asyncio.sleep(1.0)
+            working = asyncio.create_task(load(client, 10, 2.5))
+            await asyncio.sleep(0.7)
             three[0].signal(signal.SIGSTOP)
             workers = await working
             three[0].signal(signal.SIGCONT)
@@ -163,9 +171,9 @@ def test_no_update_is_applied_twice_or_lost_through_a_kill(three: list[Process])
                             seen.append(event.value)
 
             following = asyncio.create_task(follow())
-            until_s = time.monotonic() + 3.0
+            until_s = time.monotonic() + 2.0
             working = asyncio.gather(*(count(locks, f"w{n}", until_s) for n in range(4)))
-            await asyncio.sleep(1.0)
+            await asyncio.sleep(0.7)
             three[0].signal(signal.SIGKILL)
             done = await working
             final = int(((await locks.get("counter")).value or b"0").split()[0])
@@ -235,10 +243,10 @@ def test_a_watch_leaves_a_frozen_node(three: list[Process]) -> None:
     run(story())
 
 
-def test_a_watch_goes_on_by_token_in_another_client(three: list[Process]) -> None:
+def test_a_watch_goes_on_by_token_in_another_client(living: list[Process]) -> None:
     async def story() -> None:
-        async with to(three) as client:
-            bucket = client.bucket("watched")
+        async with to(living) as client:
+            bucket = client.bucket("resumed")
             await asyncio.gather(*(bucket.put(f"k{n}", b"0") for n in range(10)))
             async with bucket.watch() as watch:
                 while await anext(watch) is not None:
@@ -247,7 +255,7 @@ def test_a_watch_goes_on_by_token_in_another_client(three: list[Process]) -> Non
             assert token
             await bucket.put("k3", b"1")
             await bucket.delete("k4")
-        async with to(three[1:]) as client, client.bucket("watched").watch(resume=token) as watch:
+        async with to(living[1:]) as client, client.bucket("resumed").watch(resume=token) as watch:
             events: dict[str, bytes | None] = {}
             while len(events) < 2:
                 event = await anext(watch)
@@ -259,9 +267,9 @@ def test_a_watch_goes_on_by_token_in_another_client(three: list[Process]) -> Non
     run(story())
 
 
-def test_a_ttl_passes_and_watchers_are_told(three: list[Process]) -> None:
+def test_a_ttl_passes_and_watchers_are_told(living: list[Process]) -> None:
     async def story() -> None:
-        async with to(three[:1]) as client, to(three[1:]) as other:
+        async with to(living[:1]) as client, to(living[1:]) as other:
             async with other.bucket("leases", scope="region").watch() as watch:
                 assert await anext(watch) is None
                 await client.bucket("leases", scope="region").put("a", b"1", ttl=0.4)
@@ -274,9 +282,9 @@ def test_a_ttl_passes_and_watchers_are_told(three: list[Process]) -> None:
     run(story())
 
 
-def test_many_keys_and_large_values(three: list[Process]) -> None:
+def test_many_keys_and_large_values(living: list[Process]) -> None:
     async def story() -> None:
-        async with to(three, timeout=20) as client:
+        async with to(living, timeout=20) as client:
             bucket = client.bucket("many")
             names = [f"{n:05}/" + "x" * 100 for n in range(5000)]
             await asyncio.gather(*(bucket.put(name, b"v") for name in names))

@@ -224,7 +224,23 @@ def test_a_peer_that_reads_nothing_is_given_up_at_the_limit(chosen, monkeypatch)
     run(work())
 
 
-@pytest.mark.parametrize("kilobytes", [300, 3_000])
+def test_nor_may_a_single_turn_send_it_more_than_that(chosen):
+    async def work() -> None:
+        async with served(chosen) as one:
+            plain = await Plain.to(chosen.listened.peer)
+            plain.write(b"first")
+            await until(lambda: one.engine.bodies)
+            link = one.engine.told[1][1]
+            for _ in range(20):
+                one.engine.outlet.send(link, b"x" * 1_000_000)
+            await until(lambda: ("closed", link) in one.engine.told)
+            assert one.counts()[f"closed: {SLOW}"] == 1
+            plain.close()
+
+    run(work())
+
+
+@pytest.mark.parametrize("kilobytes", [300, 15_000])
 def test_whoever_saw_too_much_unsent_is_told_when_it_has_gone(tmp_path, kilobytes):
     """Whether the socket takes it all at once or leaves some for later."""
 

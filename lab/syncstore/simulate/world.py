@@ -7,7 +7,7 @@ What harms it is `faults`' business, what it must promise is `checks`'.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
@@ -60,6 +60,22 @@ class Plan:
     @property
     def heal_ms(self) -> float:
         return self.virtual_s * 1000 * 0.65
+
+
+SHAPES = ((3, 3), (3, 3), (3, 3), (3, 3), (3, 3), (3, 3), (2, 3), (3, 2), (3, 1), (2, 5))
+"""(regions, nodes of each): mostly the normal one."""
+LACKING_SHARE = 0.15
+
+
+def drawn(seed: int, **given: Any) -> Plan:
+    """A plan whose shape comes from its seed too, as far as it isn't given."""
+    chance = fork(seed, "shape")
+    regions, nodes = chance.choice(SHAPES)
+    plan = Plan(seed, **{"regions": regions, "nodes": nodes, **given})
+    everybody = [node for nodes in plan.members.values() for node in nodes]
+    lacking = chance.random() < LACKING_SHARE
+    some = tuple(chance.sample(everybody, chance.randint(1, len(everybody))))
+    return replace(plan, lacking=some) if lacking and "lacking" not in given else plan
 
 
 def default_core(config: Config, outlet: Any, disk: Any) -> Any:

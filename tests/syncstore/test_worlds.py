@@ -1,0 +1,87 @@
+"""SyncStore in worlds of virtual time: what it promises holds under every schedule of harm that is tried here.
+
+`make simulate SEEDS=…` tries more.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from lab.syncstore.simulate.differential import pair
+from lab.syncstore.simulate.run import Run
+from lab.syncstore.simulate.world import Plan, drawn
+
+BATCHES, WORLDS = 12, 10
+PAIRS = 8
+PROCESSES = 2
+RATE_PER_S = 35.0
+ROOT = Path(__file__).parents[2]
+
+
+def told(seed: int) -> str:
+    """"" or what broke, and how to see it again."""
+    broken = Run(drawn(seed, rate_per_s=RATE_PER_S)).live().broken
+    again = f"python -m lab.syncstore.simulate --only {seed} --rate {RATE_PER_S:g}"
+    return "\n".join([f"seed {seed}: {again}", *broken]) if broken else ""
+
+
+def told_of_pair(seed: int) -> str:
+    broken = pair(Plan(seed, rate_per_s=RATE_PER_S)).broken
+    again = f"python -m lab.syncstore.simulate --only {seed} --differential --regions 3 --nodes 3 --rate {RATE_PER_S:g}"
+    return "\n".join([f"seed {seed}: {again}", *broken]) if broken else ""
+
+
+@pytest.mark.parametrize("batch", range(BATCHES))
+def test_no_promise_breaks(batch: int) -> None:
+    with ProcessPoolExecutor(PROCESSES) as pool:
+        found = "\n".join(filter(None, pool.map(told, range(batch * WORLDS + 1, (batch + 1) * WORLDS + 1))))
+    assert not found, found
+
+
+def test_a_region_lives_the_same_life_whatever_befalls_the_others() -> None:
+    with ProcessPoolExecutor(PROCESSES) as pool:
+        found = "\n".join(filter(None, pool.map(told_of_pair, range(1, PAIRS + 1))))
+    assert not found, found
+
+
+def test_one_seed_is_one_world() -> None:
+    one, same, other = (Run(Plan(seed, virtual_s=4)).live() for seed in (3, 3, 4))
+    assert (one.digest, one.events, one.counts) == (same.digest, same.events, same.counts)
+    assert one.digest != other.digest
+
+
+def test_one_seed_is_one_world_whatever_the_hash_seed_of_the_process() -> None:
+    code = (
+        "from lab.syncstore.simulate.run import Run; from lab.syncstore.simulate.world import Plan;"
+        "print(Run(Plan(5, virtual_s=4)).live().digest)"
+    )
+    digests = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            capture_output=True,
+            text=True,
+            check=True,
+            cwd=ROOT,
+            env={**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(ROOT)},
+        ).stdout
+        for hash_seed in ("0", "1", "12345")
+    }
+    assert len(digests) == 1
+
+
+def test_the_command_tells_what_broke_and_how_to_see_it_again() -> None:
+    ran = subprocess.run(
+        [sys.executable, "-m", "lab.syncstore.simulate", "--seeds", "2", "--virtual-s", "3", "--jobs", "1"],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "2 worlds of 3 s, 0 failed" in ran.stdout
