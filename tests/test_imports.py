@@ -29,6 +29,9 @@ def test_imports_follow_the_contracts() -> None:
         ("lab.reaper", ["papermill", "plotly", "polars", "aiohttp"]),
         ("lab", ["papermill", "plotly", "polars", "nats"]),
         ("lab.plan", ["papermill", "plotly"]),
+        ("lab.backends.syncstore.client", ["papermill", "plotly", "docker", "polars", "typer"]),
+        ("lab.syncstore.node.serve", ["papermill", "plotly", "polars", "pydantic", "typer", "trustme", "rich"]),
+        ("lab.syncstore.client", ["papermill", "plotly", "polars", "pydantic", "typer", "trustme", "rich"]),
     ],
 )
 def test_loads_nothing_heavy(module: str, forbidden: list[str]) -> None:
