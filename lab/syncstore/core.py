@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from lab.syncstore import entries
 from lab.syncstore.acks import Acks, Waiting
 from lab.syncstore.config import Config
+from lab.syncstore.delta import Cut, Staging
 from lab.syncstore.divergence import Watchman
 from lab.syncstore.errors import Malformed
 from lab.syncstore.links import PEER, Link
@@ -75,6 +76,10 @@ class Core:
         self.position = 0
         self.synced = 0
         self._replies: dict[int, list[Reply]] = {}
+        self.cuts: dict[tuple[str, str], tuple[Cut, float]] = {}
+        """(node, scope) → the cut that was being sent when the link broke, and when."""
+        self.stagings: dict[tuple[str, str], tuple[Staging, float]] = {}
+        """(node, scope) → what had come of a delta when the link broke, and when."""
         self.on_foreign_register: Callable[[Record], None] = lambda record: None
 
     # -- members ---------------------------------------------------------------------------------

@@ -7,8 +7,9 @@ writes there were; nothing of it counts before all of it is there.
 
 from __future__ import annotations
 
-from bisect import insort
+from bisect import bisect_right, insort
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from lab.syncstore.record import Record
 from lab.syncstore.table import Table
@@ -16,6 +17,16 @@ from lab.syncstore.vector import Floor, Vector
 from lab.syncstore.wire import Delta, DeltaEnd, Reset, ResetEnd, array_of, encode, encode_record
 
 PART_OVERHEAD_BYTES = 256
+RESET = -1
+"""The staging of a reset has this for its cut's number."""
+
+
+class Position(NamedTuple):
+    """How far a delta came before its connection broke: parts taken, and the last one's origin and top."""
+
+    parts: int
+    origin: str
+    sequence: int
 
 
 class Cut:
@@ -32,10 +43,13 @@ class Cut:
         self._saved: dict[str, list[tuple[int, int, Record]]] = {}
         self._parts = 0
         table.watch(self._displaced)
-        origins = [one for one in table.indexes if self.base.get(one) < self.vector.get(one)]
-        self._walks = [(one, table.indexes[one].above(self.base.get(one))) for one in origins]
-        # The first step of each walk takes hold of its arrays as they are now.
-        self._heads = [(one, next(walk, None), walk) for one, walk in self._walks]
+        self._lines = [
+            index.line(origin, self.base.get(origin), self.vector.get(origin))
+            for origin, index in table.indexes.items()
+            if self.base.get(origin) < self.vector.get(origin)
+        ]
+        self._lined: int | None = None
+        """How many parts the walk itself made; what was displaced meanwhile comes behind them."""
 
     def _displaced(self, record: Record) -> None:
         if self.base.get(record.origin) < record.sequence <= self.vector.get(record.origin):
@@ -44,25 +58,41 @@ class Cut:
     def close(self) -> None:
         self._table.unwatch(self._displaced)
 
-    def records(self) -> Iterator[Record]:
-        """Origin by origin; within one by sequence, but for what was displaced meanwhile, which comes at the end."""
-        for origin, head, walk in self._heads:
-            until = self.vector.get(origin)
-            if head is not None and head.sequence <= until:
-                yield head
-                for record in walk:
-                    if record.sequence > until:
-                        break
+    def _walk(self, after: Position | None) -> Iterator[Record]:
+        """Present records, origin by origin, within one by sequence."""
+        skipping = after is not None
+        for line in self._lines:
+            start = line.start
+            if after is not None and skipping:
+                if line.origin != after.origin:
+                    continue
+                skipping = False
+                start = bisect_right(line.sequences, after.sequence, start, line.end)
+            for place in range(start, line.end):
+                record = line.records[place]
+                if record is not None:
                     yield record
-        # Nothing more is displaced that was not walked: what goes from now on was sent already.
-        self.close()
-        for origin in sorted(self._saved):
-            yield from (record for _, _, record in self._saved[origin])
 
-    def bodies(self, limit_bytes: int, *, reset: bool = False) -> Iterator[bytes]:
-        """Every frame of the delta, its end included. reset: as frames of a reset, which replaces."""
+    def _aside(self) -> list[Record]:
+        """What was displaced since the cut: perhaps before it was walked."""
+        return [record for origin in sorted(self._saved) for _, _, record in self._saved[origin]]
+
+    def bodies(self, limit_bytes: int, *, reset: bool = False, after: Position | None = None) -> Iterator[bytes]:
+        """Every frame of the delta, its end included. reset: as frames of a reset, which replaces.
+        after: what the receiver of an earlier walk has."""
+        self._parts = after.parts if after is not None else 0
+        if after is None or self._lined is None or after.parts <= self._lined:
+            yield from self._framed(self._walk(after), limit_bytes, reset)
+            self._lined = self._parts
+        yield from self._framed(iter(self._aside()), limit_bytes, reset)
+        if reset:
+            yield encode(ResetEnd(self.scope, self._parts, self.vector, self.floor))
+        else:
+            yield encode(DeltaEnd(self.scope, self.number, self._parts, self.base, self.vector, self.floor))
+
+    def _framed(self, records: Iterator[Record], limit_bytes: int, reset: bool) -> Iterator[bytes]:
         origin, waiting, size = "", [], 0
-        for record in self.records():
+        for record in records:
             encoded = encode_record(record)
             if waiting and (record.origin != origin or size + len(encoded) > limit_bytes - PART_OVERHEAD_BYTES):
                 yield self._part(origin, waiting, reset)
@@ -72,10 +102,6 @@ class Cut:
             size += len(encoded)
         if waiting:
             yield self._part(origin, waiting, reset)
-        if reset:
-            yield encode(ResetEnd(self.scope, self._parts, self.vector, self.floor))
-            return
-        yield encode(DeltaEnd(self.scope, self.number, self._parts, self.base, self.vector, self.floor))
 
     def _part(self, origin: str, encoded: list[bytes], reset: bool) -> bytes:
         number, records = self._parts, array_of(encoded)
@@ -106,6 +132,12 @@ class Staging:
         self.tops[origin] = max(top, self.tops.get(origin, 0))
         self.size += len(body)
         return True
+
+    @property
+    def position(self) -> Position:
+        """Where its sender may go on."""
+        origin = self.parts[-1][0] if self.parts else ""
+        return Position(len(self.parts), origin, self.tops.get(origin, 0))
 
     def within(self, vector: Vector) -> bool:
         """Whether the vector names everything that came."""

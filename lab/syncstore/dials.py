@@ -8,6 +8,7 @@ else of the node depends on whether it is reached.
 from __future__ import annotations
 
 from lab.syncstore.core import Core
+from lab.syncstore.delta import RESET, Position
 from lab.syncstore.feed import Feed
 from lab.syncstore.gateway import should_hear, targets
 from lab.syncstore.links import CLIENT, PEER, WAN, Link, refusal
@@ -15,6 +16,8 @@ from lab.syncstore.record import GLOBAL, SCOPES
 from lab.syncstore.version import node_of, region_of
 from lab.syncstore.wire import PROTOCOL, Hello, ResetAsk, encode
 
+RESUME = "resume"
+"""The feature: deltas that broke off go on."""
 FIRST_WAIT_MS = 100.0
 RESET_AGAIN_MS = 5000.0
 SETTLE_MS = 1000.0
@@ -46,7 +49,7 @@ class Dials:
 
     # -- opening and greeting --------------------------------------------------------------------
 
-    def hello(self, purpose: str) -> Hello:
+    def hello(self, purpose: str, node: str) -> Hello:
         core, config = self.core, self.core.config
         scopes = SCOPES if purpose == PEER else (GLOBAL,)
         nodes = purpose != CLIENT
@@ -64,13 +67,14 @@ class Dials:
             {scope: core.replicas[scope].floor for scope in scopes} if nodes else {},
             core.synced,
             core.blank,
+            self._to_resume(node) if nodes else {},
         )
 
     def opened(self, link: Link) -> None:
         self.core.links[link.number] = link
         link.heard_ms = link.opened_ms
         if link.dialled:
-            self.core.outlet.send(link.number, encode(self.hello(link.purpose)))
+            self.core.outlet.send(link.number, encode(self.hello(link.purpose, link.node)))
 
     def greeted(self, link: Link, hello: Hello) -> None:
         """The other side's first frame."""
@@ -83,7 +87,7 @@ class Dials:
             return
         link.hello = hello
         if not link.dialled:
-            core.outlet.send(link.number, encode(self.hello(link.purpose)))
+            core.outlet.send(link.number, encode(self.hello(link.purpose, link.node)))
         if link.purpose == CLIENT:
             return
         if hello.members != core.config.members_hash:
@@ -118,6 +122,7 @@ class Dials:
                     everything=link.purpose == PEER,
                 )
             self.agree(link, scope)
+        self._resume(link, hello)
 
     def _own_and_heard(self, origin: str) -> bool:
         region = region_of(origin)
@@ -152,10 +157,56 @@ class Dials:
             core.outlet.send(link.number, encode(ResetAsk(scope)))
 
     def closed(self, link: Link) -> None:
-        for feed in link.feeds.values():
-            feed.stop()
+        self._keep(link)
         self.core.links.pop(link.number, None)
         self.core.watches.end_all(link.number)
+
+    # -- deltas that broke off -------------------------------------------------------------------
+
+    def _keep(self, link: Link) -> None:
+        """What was half sent or half received goes on when the same two nodes meet again."""
+        core, now_ms = self.core, self.core.now.mono_ms
+        for scope, feed in link.feeds.items():
+            cut = feed.keep()
+            if cut is not None:
+                self._forget_cut(link.node, scope)
+                core.cuts[link.node, scope] = (cut, now_ms)
+        for scope, staging in link.staging.items():
+            if staging.parts and staging.cut != RESET and RESUME in core.config.features:
+                core.stagings[link.node, scope] = (staging, now_ms)
+
+    def _forget_cut(self, node: str, scope: str) -> None:
+        kept = self.core.cuts.pop((node, scope), None)
+        if kept is not None:
+            kept[0].close()
+
+    def forget_old(self) -> None:
+        """Let go of what nobody came back for."""
+        core = self.core
+        since = core.now.mono_ms - core.config.limits.cut_kept_ms
+        for node, scope in [at for at, (_, kept_ms) in core.cuts.items() if kept_ms < since]:
+            self._forget_cut(node, scope)
+        core.stagings = {at: one for at, one in core.stagings.items() if one[1] >= since}
+
+    def _to_resume(self, node: str) -> dict[str, tuple[int, int, str, int]]:
+        return {
+            scope: (kept.cut, *kept.position) for (of, scope), (kept, _) in self.core.stagings.items() if of == node
+        }
+
+    def _resume(self, link: Link, hello: Hello) -> None:
+        core = self.core
+        for scope in SCOPES:
+            kept = core.stagings.pop((link.node, scope), None)
+            if kept is not None and link.receives:
+                link.staging[scope] = kept[0]
+            feed, asked, cut = link.feeds.get(scope), hello.resume.get(scope), core.cuts.get((link.node, scope))
+            if feed is None or asked is None or cut is None or RESUME not in core.config.features:
+                continue
+            number, *position = asked
+            if cut[0].number == number:
+                del core.cuts[link.node, scope]
+                feed.resume(cut[0], Position(*position))
+                core.counters["deltas_resumed"] += 1
 
     # -- dialling --------------------------------------------------------------------------------
 

@@ -352,7 +352,7 @@ class Engine:
         limits = core.config.limits
         for scope in SCOPES:
             feed = link.feeds.get(scope)
-            while feed is not None:
+            while feed is not None and not feed.idle:
                 if frames <= 0:
                     return True
                 if link.credit <= 0 or core.outlet.unsent(link.number) > limits.unsent_bytes:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from lab.syncstore.config import Limits
-from lab.syncstore.delta import Cut
+from lab.syncstore.delta import Cut, Position
 from lab.syncstore.replica import Replica
 from lab.syncstore.vector import Vector
 
@@ -69,6 +69,23 @@ class Feed:
         self._sent = {}
         self.stop()
         self.advance_all()
+
+    @property
+    def idle(self) -> bool:
+        """Whether there is nothing to send, as far as is known without looking."""
+        if self._reset is not None:
+            return False
+        return not self.open or not (self._pending or self._delta_wanted or self._cut is not None)
+
+    def keep(self) -> Cut | None:
+        """The link ends: the cut that was being sent, for the same peer's next link."""
+        cut, self._cut = self._cut, None
+        return cut
+
+    def resume(self, cut: Cut, position: Position) -> None:
+        """Go on with a cut where an earlier link broke off."""
+        self._cut, self._delta_wanted = cut, False
+        self._bodies = cut.bodies(self._limits.wan_frame_bytes, after=position)
 
     def stop(self) -> None:
         if self._cut is not None:
@@ -165,5 +182,6 @@ class Feed:
         for origin, entry in self._cut.vector.entries.items():
             self._sent[origin] = max(self._sent.get(origin, 0), entry)
         self._awaited = (self._cut.vector, now_ms)
+        self._cut.close()
         self._cut = None
         self.advance_all()

@@ -10,7 +10,7 @@ from __future__ import annotations
 from lab.syncstore import entries
 from lab.syncstore.acks import Waiting
 from lab.syncstore.core import Core
-from lab.syncstore.delta import Staging
+from lab.syncstore.delta import RESET, Staging
 from lab.syncstore.divergence import taken
 from lab.syncstore.entries import Repaired
 from lab.syncstore.errors import Malformed
@@ -34,8 +34,6 @@ from lab.syncstore.wire import (
     records_of,
 )
 
-RESET = -1
-"""The staging of a reset has this for its cut's number."""
 OWN, FROM_PEER, FROM_REGION = "own", "peer", "region"
 BUCKET_RECORDS = 2000
 """Of a hash bucket that differs, at most so many are exchanged at once."""
@@ -238,6 +236,8 @@ class Intake:
             core.append(body)
         self.lost.extend(core.acks[replica.scope].give_up())
         replica.replace(fresh)
+        core.cuts.clear()
+        core.stagings.clear()
         core.forget_unsynced(replica.scope)
         core.holds(replica, fresh.vector.copy())
         core.clock.raise_to(replica.floor.time, replica.floor.counter)

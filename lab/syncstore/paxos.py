@@ -30,6 +30,7 @@ SPENT_BYTES = 4
 
 Count = Annotated[int, msgspec.Meta(ge=0, lt=2**62)]
 Name = Annotated[str, msgspec.Meta(max_length=256)]
+SeatName = Annotated[str, msgspec.Meta(pattern=r"^(0[0-9a-f]{27})?\Z")]
 Time = Annotated[int, msgspec.Meta(ge=0, le=LATEST_MS)]
 Counter = Annotated[int, msgspec.Meta(ge=0, lt=2**48)]
 Token = Annotated[bytes, msgspec.Meta(min_length=1, max_length=16)]
@@ -54,7 +55,7 @@ def following(ballot: Ballot) -> Ballot:
 class Mark(NamedTuple):
     """How far an acceptor had got: its seat, and how many votes it had made in it."""
 
-    seat: Name
+    seat: SeatName
     count: Count
 
 
@@ -82,7 +83,7 @@ class Voter(msgspec.Struct, array_like=True, gc=False):
     """Whose vote it is. start: what this seat began with: an earlier seat's mark, or (seat, 0) when it
     copied everything from others. count: its votes up to this one. known: what it remembers of others."""
 
-    seat: Name
+    seat: SeatName
     start: Mark
     count: Count
     known: Annotated[dict[Name, Mark], msgspec.Meta(max_length=64)]
@@ -188,7 +189,7 @@ class CopyPart(_Message, tag=10):
     """Answers the CopyAsk of a seat: registers up to before `next` of `total`."""
 
     number: Count
-    seat: Name
+    seat: SeatName
     voter: Voter
     next: Count
     total: Count

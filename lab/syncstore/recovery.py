@@ -9,13 +9,11 @@ from collections.abc import Iterable, Iterator
 
 from lab.syncstore import entries
 from lab.syncstore.core import Core
-from lab.syncstore.delta import Staging
+from lab.syncstore.delta import RESET, Staging
 from lab.syncstore.entries import Closed, Dropped, Entry, Repaired, Started, Voted
 from lab.syncstore.errors import Malformed
 from lab.syncstore.replica import Applying, Replica
 from lab.syncstore.wire import Delta, DeltaEnd, Reset, ResetEnd, Stream, records_of
-
-RESET = -1
 
 
 def replay(core: Core, recovered: Iterable[tuple[str, bytes]]) -> list[bytes]:

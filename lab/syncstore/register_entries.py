@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from lab.syncstore.errors import Malformed
-from lab.syncstore.paxos import Ballot, Copy, Mark, State
+from lab.syncstore.paxos import Ballot, Copy, Mark, SeatName, State
 
 
 class _Entry(msgspec.Struct, array_like=True, gc=False):
@@ -53,7 +53,7 @@ class Floor(_Entry, tag=4):
 class Seated(_Entry, tag=5):
     """A seat was taken. cleared: with nothing of what was here before; disk: what its contents are called."""
 
-    seat: str
+    seat: SeatName
     disk: str
     start: Mark
     cleared: bool
@@ -62,7 +62,7 @@ class Seated(_Entry, tag=5):
 class Whole(_Entry, tag=6):
     """This seat votes from here on."""
 
-    seat: str
+    seat: SeatName
     founders: dict[str, str]
 
 

@@ -37,7 +37,18 @@ def needs_token(op: str, bucket: str) -> bool:
     return op not in READS and op not in ADVICE
 
 
-def is_safe(request: Request) -> bool:
+def is_safe(request: Request, *, beside: bool) -> bool:
+    """Whether it may be asked again. beside: the earlier try may still be carried out, even after this one.
+
+    A node that stands still holds requests it has not read yet. When it goes on it carries them out as
+    new: a put of it gets a later version than whatever was acknowledged elsewhere meanwhile, and a
+    register forgets a token after eight others. So beside a try that is still out, only a read goes, and an
+    update, whose revision is there once.
+    """
+    if request.op in READS:
+        return True
+    if beside:
+        return request.op == "update" and bool(request.token)
     return bool(request.token) or not needs_token(request.op, request.bucket)
 
 

@@ -5,7 +5,7 @@ and every decision to try again. Knows no clock, socket or task: whoever runs it
 simulated client) hands in the time, and is told what to do through `calls.Runner`.
 
     session.opened(node, now)            a connection to a node stands
-    session.lost(node, now, why, unsent) it is gone; unsent: numbers of requests that certainly never left
+    session.lost(node, now, why, …)      it is gone
     session.start(op, …, now)            a call: sends its request, or keeps it until a node is there
     session.heard(node, now)             bytes came from a node
     session.answered(node, reply, now)   one answer
@@ -159,7 +159,9 @@ class Session:
             self.seen.learn(call.request.bucket, call.request.key, reply.seen)
         self._runner.done(call, reply)
 
-    def lost(self, node: str, now: float, why: str, unsent: Collection[int] = ()) -> None:
+    def lost(self, node: str, now: float, why: str, unsent: Collection[int] = (), *, alive: bool = False) -> None:
+        """unsent: numbers of requests that certainly never left. alive: it was not the node that ended the
+        connection, so it may still read what was sent."""
         self.routes.lost(node, now, why)
         self._silence.lost(node)
         for number, call in list(self._calls.items()):
@@ -168,7 +170,7 @@ class Session:
                 if number in unsent:
                     self._not_sent(call, now, why)
                 else:
-                    self._unanswered(call, now, why)
+                    self._unanswered(call, now, why, alive)
 
     def unsendable(self, number: int, why: str) -> None:
         """A request that can't be made bytes: it never left, and never will."""
@@ -217,9 +219,9 @@ class Session:
             self.routes.did_badly(call.node, now, reply.info or reply.error)
         self._again(call, now, error, doubt=reply.error not in DEFINITE)
 
-    def _unanswered(self, call: Call, now: float, why: str) -> None:
+    def _unanswered(self, call: Call, now: float, why: str, alive: bool) -> None:
         """The present try left, and will never be answered."""
-        self._again(call, now, no_answer(call.request, f"{call.node}: {why}"), doubt=True)
+        self._again(call, now, no_answer(call.request, f"{call.node}: {why}"), doubt=True, beside=alive)
 
     def _not_sent(self, call: Call, now: float, why: str) -> None:
         """Going elsewhere with what has never left is no retry."""
@@ -229,9 +231,9 @@ class Session:
         else:
             self._fail(call, Unavailable(f"{named(call.request)}: {call.node}: {why}, before anything was sent"))
 
-    def _again(self, call: Call, now: float, error: SyncStoreError, doubt: bool) -> None:
+    def _again(self, call: Call, now: float, error: SyncStoreError, doubt: bool, beside: bool = False) -> None:
         """Another try, or the end. The call is in no list here."""
-        if not self._may_retry(call, now):
+        if not self._may_retry(call, now, beside):
             self._fail(call, error)
             return
         call.last, call.in_doubt = error, call.in_doubt or doubt
@@ -242,12 +244,12 @@ class Session:
         if call.again_ms <= now:
             self._send(call.request.number, call, now)
 
-    def _may_retry(self, call: Call, now: float) -> bool:
+    def _may_retry(self, call: Call, now: float, beside: bool) -> bool:
         return (
             self._retry
             and now < call.deadline_ms
             and now - call.first_ms < self._limits.token_lives_ms
-            and is_safe(call.request)
+            and is_safe(call.request, beside=beside)
             and (not call.refused_by or self.routes.choose(now, call.refused_by) != "")
             and self.budget.take(self.operations)
         )
@@ -304,7 +306,7 @@ class Session:
 
     def _try_elsewhere(self, number: int, call: Call, now: float, why: str) -> None:
         """Where that can't be, the silent node may still answer until the deadline."""
-        if self.routes.choose(now, (call.node, *call.refused_by)) == "" or not self._may_retry(call, now):
+        if self.routes.choose(now, (call.node, *call.refused_by)) == "" or not self._may_retry(call, now, True):
             return
         del self._calls[number]
         self.probe(call.node, now)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 from weakref import WeakMethod
 
 from sortedcontainers import SortedList
@@ -40,6 +41,16 @@ class Shelf:
             if not key.startswith(prefix):
                 return
             yield self.records[key]
+
+
+class Line(NamedTuple):
+    """Part of an origin's index. What is displaced later leaves None; nothing shifts."""
+
+    origin: str
+    sequences: list[int]
+    records: list[Record | None]
+    start: int
+    end: int
 
 
 class Index:
@@ -84,6 +95,11 @@ class Index:
         self.records = list(kept)
         self.sequences = [record.sequence for record in kept]
         self.holes = 0
+
+    def line(self, origin: str, above: int, until: int) -> Line:
+        """The arrays of this origin's index as they are now, from beyond `above` to `until`."""
+        start, end = bisect_right(self.sequences, above), bisect_right(self.sequences, until)
+        return Line(origin, self.sequences, self.records, start, end)
 
     def above(self, sequence: int) -> Iterator[Record]:
         """Present records beyond a sequence, in order, as the arrays are at the first step."""

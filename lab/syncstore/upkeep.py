@@ -39,6 +39,7 @@ class Upkeep:
         self._expire()
         if now_ms >= self._sweep_ms:
             self._sweep_ms = now_ms + SWEEP_MS
+            self.dials.forget_old()
             self._own_report()
             for scope in SCOPES:
                 self._close(scope)

@@ -19,6 +19,8 @@ MEMBER_PATTERN = r"^[^/]{1,128}/[^/]{1,128}\Z"
 ORIGIN_PATTERN = r"^[^/]{1,128}/[^/]{1,128}/0[0-9a-f]{27}\Z"
 LATEST_MS = 7_258_118_400_000
 """2200-01-01 in Unix milliseconds: a later time is no clock's error but a malformed frame."""
+LAST_MS = 2**44 - 1
+"""More than an incarnation has room for."""
 COUNTER_LIMIT = 2**32
 """A higher counter is no writer's but a malformed frame; a writer that comes to it goes on with the next ms."""
 AHEAD_MS = 500
@@ -49,6 +51,8 @@ def incarnation(wall_ms: int, bits: int, above: str = "") -> str:
     """A new incarnation, later than `above` even when the clock went back. bits: 64 random ones."""
     if above and int(above[:12], 16) >= wall_ms:
         wall_ms = int(above[:12], 16) + 1
+    if wall_ms > LAST_MS:  # somebody stated what can't be; there still is a later one
+        return f"{int(above, 16) + 1:028x}"
     return f"{wall_ms:012x}{bits & (2**64 - 1):016x}"
 
 

@@ -52,6 +52,9 @@ class Hello(_Frame, tag=1):
     floors: dict[str, Floor] = {}
     log_position: int = 0
     blank: bool = False
+    resume: dict[str, tuple[int, int, str, Sequence]] = {}
+    """Scope → a delta that this node sent before and that did not come through: its cut's number, the parts
+    that came, the last one's origin and highest sequence."""
 
 
 class Stream(_Frame, tag=2):

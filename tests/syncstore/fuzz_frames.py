@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import re
 import resource
 import sys
 import time
@@ -37,6 +38,7 @@ PACKED = msgspec.msgpack.Encoder()
 FRAMES_A_ROUND = 150
 COUNTED: Counter[str] = Counter()
 """What the attacked engines counted: shows what the attacks come to."""
+ENDED: Counter[str] = Counter()
 
 
 class Failure(Exception):
@@ -121,12 +123,12 @@ class Maker:
         return self.one(0, 1, 2, 3, 5) if self.chance.random() < 0.6 else self.one(*NUMBERS)
 
     def scope(self, kind: str) -> str:
-        if self.chance.random() < 0.08:
+        if self.chance.random() < 0.03:
             return self.one("", "region", "world", "global/")
         return "global" if kind != "peer" or self.chance.random() < 0.6 else "region"
 
     def origin(self, kind: str) -> str:
-        if self.chance.random() < 0.1:
+        if self.chance.random() < 0.03:
             return self.one("", "r/a", "r/a/0", f"r/a/{incarnation(1)[:-1]}g", "x" * 300, *self.own)
         if self.chance.random() < 0.2:
             return origin_of(self.one(*"abcxyzq"), self.chance.randrange(1, 9), self.one(*"rstq"))
@@ -155,14 +157,14 @@ class Maker:
 
     def record(self, kind: str, scope: str, sequence: int) -> list[Any]:
         bucket = self.one(LWW, LWW, REGISTER) if scope == "global" else LOCAL
-        if self.chance.random() < 0.1:
+        if self.chance.random() < 0.03:
             bucket = self.one(LWW, LOCAL, REGISTER, STATES, "", "x", "global/lww/" + "n" * 200)
-        key = f"k{self.chance.randrange(6)}" if self.chance.random() < 0.9 else self.one("", "k" * 513, "\u00e4" * 300)
+        key = f"k{self.chance.randrange(6)}" if self.chance.random() < 0.98 else self.one("", "k" * 513, "\u00e4" * 300)
         value = self.one(b"theirs", b"theirs2", None, b"evicted")
         when = self.net.moment(VICTIM).wall_ms + self.one(-1000, 0, 400, 10**9)
-        made = [sequence, bucket, key, value, when, self.one(0, 0, 1, 2**32 - 1, self.number())]
+        made = [sequence, bucket, key, value, when, self.one(0, 0, 1, 2**32 - 1)]
         if self.chance.random() < 0.3:
-            made += [self.one(0, when + 50, self.number()), self.one(None, self.origin(kind))]
+            made += [self.one(0, when + 50, 1), self.one(None, self.one(*self.theirs[kind]))]
         return made
 
     def records(self, kind: str, scope: str, first: int, count: int) -> list[Any]:
@@ -252,18 +254,21 @@ class Maker:
             lambda: [self.beacon(kind)],
             lambda: [[5, scope, dict(self.vector(kind)[0])]],
             lambda: [[6, scope, self.vector(kind)]],
-            lambda: [[7, self.one(*HOSTILE_NUMBERS)]],
+            lambda: [[7, self.one(1000, 2**16, 2**16, *HOSTILE_NUMBERS)]],
             lambda: [self.exchange(kind)],
             lambda: [[12, scope]],
             lambda: [[13, self.number(), self.one(LWW, LOCAL, "", "x/y/z"), self.one("k1", "")]],
             lambda: [self.fetched(kind)],
-            lambda: [[15, self.one([1, 1, REGISTER, "k", None], [], 3, "x", [99])]],
-            lambda: [[33, []], [34, 1, []]],
+            lambda: [[15, self.paxos()]],
+            lambda: [self.one([33, []], [34, 1, []])] if self.chance.random() < 0.1 else [self.beacon(kind)],
             lambda: [[35, "bye"]],
-            lambda: [[self.one(0, 16, 31, 36, 2**15, 2**16, -1, "x", None, 1.5), 1, 2]],
-            lambda: [self.hello(kind)],
+            lambda: [[self.one(16, 31, 36, 2**15, *self.one((), (), (0, 2**16, -1, "x", None, 1.5))), 1, 2]],
+            lambda: [self.hello(kind)] if self.chance.random() < 0.1 else self.delta(kind),
         ]
-        return self.one(*ideas)()
+        frames = self.one(*ideas)()
+        if kind != "peer" and frames[0][0] in (5, 13, 14, 15) and self.chance.random() < 0.9:
+            return [self.stream(kind)]
+        return frames
 
     def exchange(self, kind: str) -> list[Any]:
         scope = self.scope(kind)
@@ -274,6 +279,15 @@ class Maker:
                 records.append([origin, self.records(kind, scope, self.chance.randrange(1, 4), 2)])
         return [9, scope, self.number(), self.chance.random() < 0.5, records]
 
+    def paxos(self) -> list[Any]:
+        """A register's message: any tag, with fields of the kinds they have."""
+        def field() -> Any:
+            ballot = [self.number(), self.one("c", "b", "a"), incarnation(1)]
+            state = [b"v", 0, self.number(), 0, origin_of("c"), [], b""]
+            return self.one(self.number(), REGISTER, "k1", "c", ballot, [incarnation(1), 3], state, None, {}, [])
+
+        return [self.chance.randrange(1, 16), self.number(), *(field() for _ in range(self.chance.randrange(8)))]
+
     def fetched(self, kind: str) -> list[Any]:
         origin = self.origin(kind)
         records = self.records(kind, "global", 1, self.chance.randrange(3))
@@ -282,7 +296,7 @@ class Maker:
     def body(self, frame: list[Any]) -> bytes:
         """The frame as bytes, a field or a byte of it mutated now and then."""
         draw = self.chance.random()
-        if draw < 0.25:
+        if draw < 0.08:
             frame = mutated(self.chance, frame)
         body = packed(frame)
         if draw > 0.97:
@@ -373,21 +387,26 @@ class World(Net):
             self.open(kind, purpose, other)
         return super()._dialled()
 
-    def open(self, kind: str, purpose: str, dialled: str = "") -> None:
+    def open(self, kind: str, purpose: str, dialled: str = "") -> int:
         number = self.attack[kind] = self.number()
         self.engines[VICTIM].opened(self.moment(VICTIM), number, purpose, dialled)
+        return number
 
     def end(self, node: str, number: int) -> None:
         for kind in [one for one, held in self.attack.items() if held == number and node == VICTIM]:
             del self.attack[kind]
         super().end(node, number)
 
+    def greeted(self, kind: str) -> bool:
+        link = self.engines[VICTIM].core.links.get(self.attack.get(kind, 0))
+        return link is not None and link.hello is not None
+
     def attacked(self, kind: str, body: bytes) -> None:
         number = self.attack.get(kind)
         if number is None:
-            if kind in ("accepted", "client"):
-                self.open(kind, "wan" if kind == "accepted" else "client")
-            return
+            if kind not in ("accepted", "client"):
+                return
+            number = self.open(kind, "wan" if kind == "accepted" else "client")
         self.engines[VICTIM].received(self.moment(VICTIM), number, body)
 
 
@@ -406,7 +425,7 @@ class Round:
         chance = self.chance
         for count in range(FRAMES_A_ROUND):
             kind = chance.choice(KINDS)
-            if chance.random() < 0.3 or (kind in self.net.attack and chance.random() < 0.05):
+            if not self.net.greeted(kind) and chance.random() < 0.95:
                 self.net.attacked(kind, self.maker.body(self.maker.hello(kind)))
             for frame in self.maker.frames(kind):
                 self.net.attacked(kind, self.maker.body(frame))
@@ -420,6 +439,7 @@ class Round:
         self.net.settle()
         self.serves()
         COUNTED.update(self.net.engines[VICTIM].counters)
+        ENDED.update(re.sub(r"[0-9a-f]{6,}|[0-9]+", "…", why)[:100] for _, why in self.net.outlets[VICTIM].closed)
         self.replays()
 
     def write(self, key: str, value: bytes) -> None:
@@ -534,6 +554,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--once", action="store_true", help="that seed alone")
+    parser.add_argument("--show", type=int, default=0, help="so many reasons why connections were ended")
     parser.add_argument("--go-on", action="store_true", help="after a failure too")
     given = parser.parse_args()
     until, seed, failed = time.monotonic() + given.seconds, given.seed, Counter[str]()
@@ -555,6 +576,8 @@ def main() -> int:
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - began
     print(f"{seed - given.seed} rounds, {sum(failed.values())} failed; memory grew by {grown // 1024} MiB")
     print(", ".join(f"{name} {count}" for name, count in sorted(COUNTED.items())))
+    for why, count in ENDED.most_common(given.show):
+        print(f"{count:7} ended: {why}")
     for what, count in failed.most_common():
         print(f"{count:5} {what}")
     return 1 if failed else 0

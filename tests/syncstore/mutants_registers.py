@@ -244,26 +244,26 @@ def _most_will_do(original: Any, forgetter: Forgetter, now: Any) -> None:
 
 
 MUTANTS: dict[str, tuple[str, int, Mutant]] = {
-    "votes of older incarnations are counted": ("blank", 0, _patched(paxos.Voter, "is_stale", lambda *_: False)),
+    "votes of older incarnations are counted": ("ghosts", 0, _patched(paxos.Voter, "is_stale", lambda *_: False)),
     "a blank acceptor votes at once": ("blank", 0, _around(Seat, "take", _sit_whole)),
     "one other's registers are copied": (
-        "blank5", 0, _patched(Copier, "is_enough", lambda self: not self._seat.whole and bool(self._done)),
+        "copies", 0, _patched(Copier, "is_enough", lambda self: not self._seat.whole and bool(self._done)),
     ),
-    "a copy that broke off counts": ("blank5", 0, _around(Seat, "take", _keep_broken_copy)),
-    "copies come from whoever is new as well": ("blank5", 0, _around(Seat, "found", _found_with_any)),
-    "an old disk is not noticed": ("old disk", 0, _around(Seat, "hear", _remember_seats_only)),
-    "who gives copies forgets the copier": ("blank", 0, _patched(Registers, "_copy_asked", _copy_for_strangers)),
+    "a copy that broke off counts": ("copies", 0, _around(Seat, "take", _keep_broken_copy)),
+    "copies come from whoever is new as well": ("copies5", 0, _around(Seat, "found", _found_with_any)),
+    "an old disk is not noticed": ("old disks", 0, _around(Seat, "hear", _remember_seats_only)),
+    "who gives copies forgets the copier": ("ghosts", 0, _patched(Registers, "_copy_asked", _copy_for_strangers)),
     "copies come without the floor": ("forget", 0, _around(Copier, "answered", _copy_without_floor)),
     "nodes of another membership vote": ("torn", 0, _around(Registers, "peer_up", _up_whoever)),
     "accepts below a promise": ("partitions3", 0, _around(Acceptor, "accept", _accept_any)),
-    "promises are not kept on the disk": ("crashes", 0, _around(Registers, "_persist", _lose_promises)),
-    "votes before they are durable": ("crashes", 0, _around(Registers, "_answer_when_durable", _vote_at_once)),
-    "ballots without an incarnation": ("crashes", 0, _around(Proposer, "__init__", _without_incarnation)),
+    "promises are not kept on the disk": ("crash duel", 0, _around(Registers, "_persist", _lose_promises)),
+    "votes before they are durable": ("crash duel", 0, _around(Registers, "_answer_when_durable", _vote_at_once)),
+    "ballots without an incarnation": ("crash duel", 0, _around(Proposer, "__init__", _without_incarnation)),
     "the first of a quorum's values is taken": (
         "crashes", 0, _patched(proposer, "latest", lambda answers: answers[0]),
     ),
     "reads without a quorum's agreement": (
-        "partitions3", 0, _patched(proposer, "chosen", lambda answers, quorum: latest(answers)),
+        "crash duel", 0, _patched(proposer, "chosen", lambda answers, quorum: latest(answers)),
     ),
     "replies speak of what a minority accepted": (
         "partitions3", 0, _patched(proposer, "is_chosen", lambda *_: True),
@@ -273,11 +273,11 @@ MUTANTS: dict[str, tuple[str, int, Mutant]] = {
     "requests never end": ("forget", 0, _around(Proposer, "submit", _no_deadline)),
     "Unavailable though an accept was sent": ("partitions3", 0, _around(Proposer, "_fail", _surely_not)),
     "acknowledged before the record is written": ("calm", 0, _around(Proposer, "_record", _answer_first)),
-    "an accepted value is never finished": ("crashes", 0, _patched(Registers, "_look_after", lambda *_: None)),
+    "an accepted value is never finished": ("quiet", 0, _patched(Registers, "_look_after", lambda *_: None)),
     "finished with another version": ("crashes", 0, _around(Proposer, "_decide", _finish_with_new_version)),
     "foreign records enter without a round": ("foreign", 0, _patched(Registers, "foreign", _enter_alone)),
     "gets show foreign records at once": ("foreign", 0, _patched(register_change, "_read", _show_the_table)),
-    "foreign records never enter": ("foreign", 0, _both(
+    "foreign records never enter": ("quiet", 0, _both(
         _patched(Registers, "foreign", lambda *_: None), _patched(Registers, "_look_after", lambda *_: None)),
     ),
     "versions not above the table's": ("foreign", 0, _around(register_change, "decide", _blind_to_the_table)),

@@ -79,7 +79,7 @@ class SmallEngine:
         self.values: dict[str, bytes] = {}
         self.waiting: list[tuple[int, int, int]] = []
         self.replies: dict[int, list[wire.Reply]] = {}
-        self.sync_wanted = 0
+        self.sync_wanted = False
         self.moments: list[Moment] = []
 
     def start(self, now: Moment, recovered: Iterable[tuple[str, bytes]], blank: bool) -> None:
@@ -117,7 +117,7 @@ class SmallEngine:
             self.values[request.key] = request.value
             position = self.disk.append(request.key.encode() + b"=" + request.value)
             self.waiting.append((position, link, request.number))
-            self.sync_wanted = position
+            self.sync_wanted = True
         else:
             value = self.values.get(request.key)
             reply = wire.Reply(request.number, present=value is not None, value=value or b"")
@@ -134,8 +134,6 @@ class SmallEngine:
         for _, link, number in [one for one in self.waiting if one[0] <= position]:
             self.replies.setdefault(link, []).append(wire.Reply(number))
         self.waiting = [one for one in self.waiting if one[0] > position]
-        if position >= self.sync_wanted:
-            self.sync_wanted = 0
 
     def sync_failed(self, now: Moment, sentence: str) -> None:
         self.told.append(("sync_failed", sentence))
@@ -156,7 +154,9 @@ class SmallEngine:
             self.outlet.send(link, wire.encode(wire.Replies(items)))
 
     def wants_sync(self, now: Moment) -> bool:
-        return self.sync_wanted > 0
+        """True once for each wish, as the real one."""
+        wanted, self.sync_wanted = self.sync_wanted, False
+        return wanted
 
     def writable(self, now: Moment, link: int) -> None:
         self.told.append(("writable", link))

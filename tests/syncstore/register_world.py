@@ -64,6 +64,7 @@ class Profile:
     limits: Limits = LIMITS
 
 
+ONE_BY_ONE = replace(LIMITS, slice_records=1)
 FORGETFUL = replace(LIMITS, register_forget_ms=1300)
 PROFILES = {
     "calm": Profile(),
@@ -74,7 +75,21 @@ PROFILES = {
     "partitions": Profile(nodes=5, cut_ms=150, gray_ms=500, loss=0.01),
     "partitions3": Profile(cut_ms=250, gray_ms=400, slow_ms=600, loss=0.01),
     "pauses": Profile(pause_ms=200, slow_ms=600, skew_ms=300),
-    "foreign": Profile(foreign_ms=150, skew_ms=300, crash_ms=1000, cut_ms=800),
+    "ghosts": Profile(keys=1, crash_ms=200, blank=0.9, slow_ms=60, down_ms=(1, 10), sync_ms=(0.2, 1), length_ms=3000),
+    "copies": Profile(
+        keys=5, crash_ms=120, blank=0.9, cut_ms=200, down_ms=(1, 30), length_ms=3000, limits=ONE_BY_ONE, slow_ms=300,
+    ),
+    "copies5": Profile(nodes=5, crash_ms=80, blank=0.9, cut_ms=150, down_ms=(1, 60), length_ms=3000, gray_ms=200),
+    "old disks": Profile(crash_ms=250, old_disk=0.9, cut_ms=150, down_ms=(1, 30), length_ms=6000, gray_ms=300),
+    "crash duel": Profile(
+        keys=1, clients=4, think_ms=5, length_ms=500, crash_ms=50, down_ms=(1, 5), sync_ms=(0.5, 20), slow_ms=100,
+        slow_most_ms=60, sticky=0.0,
+    ),
+    "quiet": Profile(
+        keys=8, think_ms=150, crash_ms=150, down_ms=(20, 300), length_ms=1500, foreign_ms=200, slow_ms=200, gray_ms=200,
+        weights={"get": 10, "put": 40, "delete": 15, "create": 20, "update": 5},
+    ),
+    "foreign": Profile(foreign_ms=150, skew_ms=300, crash_ms=1000, cut_ms=800, slow_ms=200, gray_ms=800, think_ms=40),
     "forget": Profile(
         keys=3, slow_ms=300, slow_most_ms=3500, crash_ms=1500, blank=0.3, pause_ms=900, pause_most_ms=2500,
         cut_ms=2500, length_ms=12000, think_ms=220, limits=FORGETFUL,
@@ -292,6 +307,12 @@ class Node:
         for record in self.table.values():
             self.world.send(self, node, ("record", record))
 
+    def tell_everything(self) -> None:
+        """Records lost on gray links come late: the engine's deltas, which are not what is looked at here."""
+        for peer in self.config.peers:
+            for record in self.table.values():
+                self.world.send(self, peer, ("record", record))
+
     def version_of(self, key: str) -> Version:
         record = self.table.get(key)
         return record.version if record is not None else NO_VERSION
@@ -338,7 +359,7 @@ class World:
         self._arm_faults()
         self._until(self.profile.length_ms)
         self._heal()
-        self._until(self.profile.length_ms + 1500)
+        self._until(self.profile.length_ms + 200)
         for client in self.clients:
             client.stop()
         self._until(self.now_ms + 6 * self.profile.limits.finish_after_ms + 3000)
@@ -500,7 +521,7 @@ class World:
         if not node.alive:
             return
         time = int(EPOCH_MS + self.now_ms + self.random.uniform(-200, 200))
-        version = Version(time, self.random.randint(0, 3), origin("there", "x", "0" * 28))
+        version = Version(time, next(self.values), origin("there", "x", "0" * 28))
         value = None if self.random.random() < 0.2 else f"foreign{next(self.values)}".encode()
         record = Record(next(self.values), BUCKET, key, value, *version[:2], 0, version.maker, version.maker)
         op = {"op": "put", "value": value.decode()} if value is not None else {"op": "delete"}
@@ -524,6 +545,8 @@ class World:
                     self._connect(a, b)
                 self._gray[a, b] = 0.0
                 self._slow.pop((a, b), None)
+        for node in self.nodes.values():
+            self.at(100, lambda node=node: node.run(node.tell_everything, node.epoch))  # type: ignore[misc]
 
     # -- what is noted -----------------------------------------------------------------------------------
 

@@ -37,7 +37,8 @@ def to(processes: list[Process], **options: object) -> Client:
 
 
 class Worker:
-    """Writes one key in turn and reads it back; notes whatever breaks a promise."""
+    """Writes one key in turn and reads it back; notes whatever breaks a promise. What is in doubt may
+    happen at any time later, but only what is."""
 
     def __init__(self, bucket: Bucket, key: str) -> None:
         self.bucket, self.key = bucket, key
@@ -56,7 +57,7 @@ class Worker:
                 written = await self.bucket.put(self.key, str(number).encode())
                 if written.degraded:
                     self.degraded = number
-                self.acknowledged, self.maybe = number, set()
+                self.acknowledged = number
             except Timeout as error:
                 self.maybe.add(number)
                 self.errors.append(error)
@@ -107,15 +108,37 @@ def test_a_kill_under_load_costs_moments_and_breaks_no_promise(three: list[Proce
 def test_a_frozen_node_is_left_and_promises_hold(three: list[Process]) -> None:
     async def story() -> None:
         async with to(three) as client:
-            working = asyncio.create_task(load(client, 10, 2.5))
+            working = asyncio.create_task(load(client, 10, 4.0))
             await asyncio.sleep(0.7)
             three[0].signal(signal.SIGSTOP)
-            workers = await working
+            await asyncio.sleep(1.2)
             three[0].signal(signal.SIGCONT)
+            workers = await working
             assert [line for one in workers for line in one.broken] == []
             assert client.retries <= 0.1 * client.operations + 10
             rates = [one.done for one in workers]
             assert min(rates) > 20
+
+    run(story())
+
+
+def test_what_was_acknowledged_is_not_undone_by_a_node_that_wakes_up(three: list[Process]) -> None:
+    """It still holds a put it has not read. Were that repeated elsewhere, it would come again, as the latest."""
+
+    async def story() -> None:
+        async with to(three) as client:
+            rooms = client.bucket("rooms")
+            await asyncio.gather(*(rooms.put(f"x{n}", b"0") for n in range(300)))
+            three[0].signal(signal.SIGSTOP)
+            acknowledged = True
+            try:
+                await rooms.put("k", b"old", timeout=1)
+            except Timeout:
+                acknowledged = False
+            await rooms.put("k", b"new")
+            three[0].signal(signal.SIGCONT)
+            await asyncio.sleep(0.7)
+            assert (await rooms.get("k")).value == b"new" or not acknowledged
 
     run(story())
 

@@ -101,6 +101,7 @@ def test_a_plain_client_understands_it(chosen):
         (b"\x16\x03\x01\x02\0\r\n\r\n", 400),
         (b"GET /healthz HTTP/1.1\r\n" + b"X: " + b"y" * 20_000 + b"\r\n\r\n", 431),
         (b"x" * 100_000, 431),
+        (b"x" * 500_000, 431),
     ],
 )
 def test_whatever_is_asked_gets_one_short_answer(chosen, request_, status):

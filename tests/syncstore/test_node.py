@@ -63,11 +63,11 @@ class GuardedLog:
 
     def sync(self) -> int:
         self.threads.add(threading.get_ident())
-        self.syncs += 1
         if self.fail:
             self.log.failing = Storage("the disk is full, says the test.")
             raise self.log.failing
         position = self.log.sync()
+        self.syncs += 1
         self.gate.wait(10)
         return position
 
@@ -139,8 +139,10 @@ def test_a_disk_that_fails_is_tried_again_each_second(chosen, monkeypatch):
             log = logs[0]
             plain = await Plain.to(chosen.listened.client)
             log.fail = True
+            began = time.monotonic()
             plain.ask(put(1, "a", b"1"))
             await until(lambda: one.engine.names().count("sync_failed") >= 3)
+            assert time.monotonic() - began > 0.09, "not at once again and again"
             assert one.engine.told[-1] == ("sync_failed", "the disk is full, says the test.")
             assert one.running.status()["log"]["failing"] == "the disk is full, says the test."
             plain.ask(get(2, "a"))
@@ -355,6 +357,31 @@ def test_two_nodes_dial_each_other_and_hear_of_an_end(tmp_path):
             for node in ("nobody", "eu-9"):
                 one.engine.outlet.dial(node, "wan")
                 await until(lambda node=node: ("dial_failed", node, "wan") in one.engine.told)
+
+    run(work())
+
+
+def test_a_call_that_breaks_when_it_stood_already_is_told_once(tmp_path, monkeypatch):
+    from lab.syncstore.node.dial import Dialer
+
+    original = Dialer.call
+
+    async def call(self, *given):
+        await original(self, *given)
+        raise TimeoutError
+
+    monkeypatch.setattr(Dialer, "call", call)
+    regions = {"sg": {"sg-1": free_addresses(), "sg-2": free_addresses()}}
+
+    async def work() -> None:
+        two = settings(tmp_path / "2", regions=regions, node="sg-2")
+        async with served(settings(tmp_path, regions=regions)) as one:
+            async with served(two) as other:
+                one.engine.outlet.dial("sg-2", "peer")
+                await until(lambda: "opened" in other.engine.names())
+                await until(lambda: "opened" in one.engine.names())
+            await until(lambda: "closed" in one.engine.names())
+            assert "dial_failed" not in one.engine.names()
 
     run(work())
 

@@ -209,10 +209,46 @@ def test_only_register_writes_and_create_and_update_carry_a_token() -> None:
     assert len(set(tokens[2:])) == 3
 
 
-def test_a_write_without_its_token_is_never_safe() -> None:
-    for op in ("put", "delete", "create", "update"):
-        assert not is_safe(Request(1, op, REGISTER, "k"))
-        assert needs_token(op, REGISTER)
+TOKEN = b"t" * 16
+SAFE = [
+    ("get", REGISTER, b"", True, True),
+    ("keys", LWW, b"", True, True),
+    ("put", LWW, b"", True, False),
+    ("delete", LWW, b"", True, False),
+    ("drain", "", b"", True, False),
+    ("put", REGISTER, b"", False, False),
+    ("update", REGISTER, b"", False, False),
+    ("put", REGISTER, TOKEN, True, False),
+    ("delete", REGISTER, TOKEN, True, False),
+    ("create", REGISTER, TOKEN, True, False),
+    ("update", REGISTER, TOKEN, True, True),
+]
+
+
+@pytest.mark.parametrize(("op", "bucket", "token", "after", "beside"), SAFE)
+def test_what_is_safe_after_a_try_and_beside_one(op: str, bucket: str, token: bytes, after: bool, beside: bool) -> None:
+    request = Request(1, op, bucket, "k", token=token)
+    assert (is_safe(request, beside=False), is_safe(request, beside=True)) == (after, beside)
+
+
+@pytest.mark.parametrize(("op", "then"), [("put", Timeout), ("create", Timeout), ("get", None), ("update", None)])
+def test_a_connection_we_ended_leaves_a_node_that_may_still_act(op: str, then: type | None) -> None:
+    day = Day()
+    day.start(op, REGISTER if op != "put" else LWW)
+    day.session.lost("a", day.now, "silent", alive=True)
+    assert [type(error) for error in day.runner.errors] == ([then] if then else [])
+    assert len(day.runner.sent) == (1 if then else 2)
+
+
+def test_a_put_at_a_silent_node_is_not_put_elsewhere_but_the_next_one_goes_there() -> None:
+    day = Day()
+    day.start("put", timeout_ms=1500)
+    day.pass_ms(SILENT_MS + 150)
+    day.start("put", timeout_ms=1500)
+    assert day.runner.nodes == ["a", "b"]
+    day.answer()
+    day.pass_ms(1000)
+    assert type(day.runner.errors[0]) is Timeout
 
 
 @pytest.mark.parametrize(("retry", "then"), [(True, "b"), (False, "Unavailable")])
@@ -240,7 +276,7 @@ def test_wrong_revision_after_a_lost_try_is_no_certainty(op: str) -> None:
 @pytest.mark.parametrize("how", ["lost", "silent"])
 def test_a_doubt_outlives_every_later_certainty(how: str) -> None:
     day = Day()
-    day.start("put", timeout_ms=3000)
+    day.start("update", REGISTER, timeout_ms=3000)
     if how == "lost":
         day.session.lost("a", day.now, "it broke")
     else:
@@ -315,7 +351,7 @@ def test_more_calls_than_may_be_in_flight_are_refused_in_a_sentence() -> None:
 
 def test_a_silent_node_is_passed_over_then_dropped() -> None:
     day = Day()
-    day.start("put", timeout_ms=5000)
+    day.start("get", timeout_ms=5000)
     day.pass_ms(SILENT_MS - 50)
     assert day.runner.nodes == ["a"]
     day.session.heard("b", day.now)
@@ -620,12 +656,12 @@ class RandomDay:
         self._answer(pick // 7, ERRORS[pick % len(ERRORS)])
 
     def _lost(self, pick: int, unsent: bool = False) -> None:
-        node = NODES[pick % 3]
+        node, alive = NODES[pick % 3], pick % 5 == 0
         if node in self.open:
             self.open.discard(node)
             numbers = {r.number for n, r in self._sent_to(node)} if unsent else set()
             self.fate.update(dict.fromkeys(numbers, "unsent"))
-            self.session.lost(node, self.day.now, "it broke", numbers)
+            self.session.lost(node, self.day.now, "it broke", numbers, alive=alive)
 
     def _sent_to(self, node: str) -> list[tuple[str, Request]]:
         return [(n, r) for n, r in self.runner.sent if n == node and r.number not in self.fate]

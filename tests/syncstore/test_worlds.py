@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def told(seed: int) -> str:
-    """"" or what broke, and how to see it again."""
+    """ "" or what broke, and how to see it again."""
     broken = Run(drawn(seed, rate_per_s=RATE_PER_S)).live().broken
     again = f"python -m lab.syncstore.simulate --only {seed} --rate {RATE_PER_S:g}"
     return "\n".join([f"seed {seed}: {again}", *broken]) if broken else ""

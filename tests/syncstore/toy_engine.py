@@ -36,7 +36,10 @@ class ToyEngine:
         self.entries = [payload for _, payload in recovered]
         self.started, self.blank = now, blank
         self.next_wake_ms = now.mono_ms + TICK_MS
-        for one in [*self.config.peers, *(node for region in self.config.foreign for node in self.config.members[region])]:
+        for one in [
+            *self.config.peers,
+            *(node for region in self.config.foreign for node in self.config.members[region]),
+        ]:
             if one > self.config.node:
                 self.outlet.dial(one, "peer")
 

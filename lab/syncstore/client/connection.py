@@ -45,12 +45,14 @@ class Owner(Protocol):
 
 
 class Connection(asyncio.Protocol):
-    """node: what its owner calls the node. hello: the node's. ended: done with a sentence when it is over."""
+    """node: what its owner calls the node. hello: the node's. ended: done with a sentence when it is over;
+    alive then tells whether the node may still be there, and read what was sent."""
 
     def __init__(self, node: str, owner: Owner, loop: asyncio.AbstractEventLoop) -> None:
         self.node, self._owner, self._loop = node, owner, loop
         self.hello: asyncio.Future[Hello] = loop.create_future()
         self.ended: asyncio.Future[str] = loop.create_future()
+        self.alive = False
         self._transport: asyncio.Transport | None = None
         self._queue: list[Request] = []
         self._flushing = self._full = False
@@ -84,6 +86,7 @@ class Connection(asyncio.Protocol):
     def abort(self, why: str) -> None:
         self._why = self._why or why
         if self._transport is not None:
+            self.alive = True
             self._transport.abort()
 
     def _flush(self) -> None:
@@ -170,6 +173,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
+        self.alive = self.alive or not (exc is None or isinstance(exc, ConnectionError))
         why = self._why or (f"the connection broke: {exc}" if exc else "it closed the connection")
         if not self.hello.done():
             why += " before any HELLO: is it a SyncStore node, and is TLS as it wants it?"

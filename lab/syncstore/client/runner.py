@@ -247,7 +247,8 @@ class SessionRunner:
 
     def _lost(self, connection: Connection, why: str) -> None:
         del self._connections[connection.node]
-        self.session.lost(connection.node, time.monotonic() * 1000, why, connection.unsent())
+        now = time.monotonic() * 1000
+        self.session.lost(connection.node, now, why, connection.unsent(), alive=connection.alive)
         self.watches.lost(connection.node)
         if self.session.next_wake_ms < self._armed_ms:
             self._arm()

@@ -40,7 +40,9 @@ def one_world(plan: Plan, differential: bool = False) -> Told:
     began = time.perf_counter()
     outcome: Outcome = pair(plan) if differential and plan.regions > 1 else Run(plan).live()
     took_s = time.perf_counter() - began
-    return Told(plan.seed, [str(harm) for harm in outcome.harms], outcome.broken, outcome.counts, outcome.rested_ms, took_s)
+    return Told(
+        plan.seed, [str(harm) for harm in outcome.harms], outcome.broken, outcome.counts, outcome.rested_ms, took_s
+    )
 
 
 def worlds(plans: list[Plan], jobs: int, differential: bool = False) -> Iterator[Told]:
@@ -83,9 +85,7 @@ def main(
     raise typer.Exit(1 if failed else 0)
 
 
-def _again(
-    seed: int, virtual_s: float, regions: int | None, nodes: int | None, rate: float, differential: bool
-) -> str:
+def _again(seed: int, virtual_s: float, regions: int | None, nodes: int | None, rate: float, differential: bool) -> str:
     given = [f"--only {seed}", *(["--differential"] if differential else [])]
     for name, value, usual in (
         ("--virtual-s", virtual_s, 15.0),

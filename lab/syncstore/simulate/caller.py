@@ -166,7 +166,9 @@ class Caller:
     def opened(self, pipe: Pipe, purpose: str, node: str) -> None:
         self._pipes[node], self._names[pipe.number] = pipe, node
         clock_ms = EPOCH_MS + int(self.timeline.now_ms)
-        self._write(node, encode(Hello(self.cluster, PROTOCOL, (), "", self.region, self.place, "", "client", clock_ms)))
+        self._write(
+            node, encode(Hello(self.cluster, PROTOCOL, (), "", self.region, self.place, "", "client", clock_ms))
+        )
         self.session.opened(node, self.timeline.now_ms)
         if not self._watch_node:
             self._go_on_watching()

@@ -39,7 +39,9 @@ MakeCore = Callable[[Config, Outlet, Disk], Any]
 
 
 class Host:
-    def __init__(self, network: Network, config: Config, disk: SimulatedLog, make: MakeCore, costs: Costs, seed: int) -> None:
+    def __init__(
+        self, network: Network, config: Config, disk: SimulatedLog, make: MakeCore, costs: Costs, seed: int
+    ) -> None:
         self.network, self.timeline = network, network.timeline
         self.config, self.disk, self.costs = config, disk, costs
         self.place, self.region = config.node, config.region

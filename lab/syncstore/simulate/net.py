@@ -43,7 +43,7 @@ class End(Protocol):
     place: str
 
     def accepts(self) -> str:
-        """"" while it listens, else REFUSE or BLACKHOLE."""
+        """ "" while it listens, else REFUSE or BLACKHOLE."""
         ...
 
     def opened(self, pipe: Pipe, purpose: str, node: str) -> None:

@@ -36,9 +36,7 @@ def answer(world: World, operation: Operation) -> Iterator[str]:
         yield from _held(world, operation, what, when)
 
 
-def _read(
-    world: World, operation: Operation, what: str, when: str, before: Version, shown: Version
-) -> Iterator[str]:
+def _read(world: World, operation: Operation, what: str, when: str, before: Version, shown: Version) -> Iterator[str]:
     host = world.hosts[operation.node]
     place = (operation.region if operation.bucket.startswith("region/") else "", operation.bucket, operation.key)
     if operation.present:

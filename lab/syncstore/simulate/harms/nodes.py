@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 def hosts(world: World, harm: Harm) -> list[Host]:
     return [world.hosts[node] for node in harm.where]
 
+
 UNSYNCED_MS = 120.0
 """What peers have merged and not synced is at most 100 ms old; and the acknowledgement took a moment."""
 

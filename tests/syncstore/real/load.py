@@ -1,0 +1,172 @@
+"""Clients of one region that call at a steady rate, however slow the answers are, and note every outcome.
+
+Owns what is called and what is noted. Judges nothing: that is `judged`'s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+
+from lab.syncstore.client import Bucket, Client, SyncStoreError, Timeout, connect
+from lab.syncstore.record import GLOBAL, LWW, REGION, bucket_name
+
+OK, DEFINITE, INDEFINITE = "ok", "definite", "indefinite"
+TIMEOUT_S = 5.0
+OWN_KEYS, SHARED_KEYS, FLEETING_KEYS, HOME_KEYS = 40, 20, 20, 20
+"""own: written by one region. shared: by all. fleeting: deleted now and then. home: of the scope region."""
+KINDS = {"own": 5, "shared": 2, "fleeting": 1, "home": 2}
+"""How often each kind of key is chosen."""
+READS, DELETES = 0.25, 0.3
+"""Shares: of all calls, and of the other calls to fleeting keys."""
+BUCKET = "real"
+
+
+@dataclass(slots=True)
+class Operation:
+    """One call. result: ok; definite: certainly did not happen; indefinite: it may have; "": not answered yet.
+
+    value: what was to be written, or what was read; None for absent, and of a delete. Times are s of the
+    monotonic clock.
+    """
+
+    region: str
+    op: str
+    scope: str
+    key: str
+    value: bytes | None
+    called_s: float
+    returned_s: float = 0.0
+    result: str = ""
+    revision: str = ""
+    degraded: bool = False
+    error: str = ""
+
+    @property
+    def took_ms(self) -> float:
+        return (self.returned_s - self.called_s) * 1000
+
+    @property
+    def writes(self) -> bool:
+        return self.op != "get"
+
+    def __str__(self) -> str:
+        kept = f" {self.value.decode()[:40]}" if self.value is not None else ""
+        told = f" {self.revision}" if self.revision else f" {self.error[:200]}" if self.error else ""
+        return f"{self.region} {self.op} {self.key}{kept} → {self.result}{' degraded' * self.degraded}{told}"
+
+
+class Load:
+    """operations: all calls so far, in the order they were made."""
+
+    def __init__(self, client: Client, region: str, rate_hz: float, value_bytes: int = 100) -> None:
+        self.client, self.region, self.rate_hz, self.value_bytes = client, region, rate_hz, value_bytes
+        self.operations: list[Operation] = []
+        self.buckets: dict[str, Bucket] = {
+            scope: client.bucket(BUCKET, scope=scope, timeout=TIMEOUT_S) for scope in (GLOBAL, REGION)
+        }
+        self._chance = random.Random(region)
+        self._calls: set[asyncio.Task[None]] = set()
+        self._going: asyncio.Task[None] | None = None
+
+    def begin(self) -> None:
+        self._going = asyncio.ensure_future(self._go())
+
+    async def end(self) -> None:
+        """Call no more; return when all is answered."""
+        if self._going is not None:
+            self._going.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._going
+        if self._calls:
+            await asyncio.wait(self._calls)
+
+    def since(self, began_s: float, ended_s: float = float("inf")) -> list[Operation]:
+        """Those called in this stretch."""
+        return [one for one in self.operations if began_s <= one.called_s < ended_s]
+
+    async def _go(self) -> None:
+        due_s, number = time.monotonic(), 0
+        while True:
+            await asyncio.sleep(max(0.0, due_s - time.monotonic()))
+            self._begin_one(number)
+            number += 1
+            due_s += 1 / self.rate_hz
+
+    def _begin_one(self, number: int) -> None:
+        kind = self._chance.choices(list(KINDS), list(KINDS.values()))[0]
+        scope, key = self._key(kind)
+        op = "get" if self._chance.random() < READS else "put"
+        if op == "put" and kind == "fleeting" and self._chance.random() < DELETES:
+            op = "delete"
+        value = f"{self.region}:{number}:".encode().ljust(self.value_bytes, b".") if op == "put" else None
+        one = Operation(self.region, op, scope, key, value, time.monotonic())
+        self.operations.append(one)
+        task = asyncio.ensure_future(self._call(one))
+        self._calls.add(task)
+        task.add_done_callback(self._calls.discard)
+
+    def _key(self, kind: str) -> tuple[str, str]:
+        pick = self._chance.randrange
+        if kind == "shared":
+            return GLOBAL, f"shared/{pick(SHARED_KEYS)}"
+        if kind == "fleeting":
+            return GLOBAL, f"fleeting/{self.region}/{pick(FLEETING_KEYS)}"
+        if kind == "home":
+            return REGION, f"home/{pick(HOME_KEYS)}"
+        return GLOBAL, f"own/{self.region}/{pick(OWN_KEYS)}"
+
+    async def _call(self, one: Operation) -> None:
+        bucket = self.buckets[one.scope]
+        try:
+            if one.op == "get":
+                entry = await bucket.get(one.key)
+                one.value, one.revision, one.degraded = entry.value, entry.revision, entry.degraded
+            else:
+                call = bucket.delete(one.key) if one.value is None else bucket.put(one.key, one.value)
+                written = await call
+                one.revision, one.degraded = written.revision, written.degraded
+            one.result = OK
+        except SyncStoreError as error:
+            one.result = INDEFINITE if isinstance(error, Timeout) else DEFINITE
+            one.error = f"{type(error).__name__}: {error}"
+        finally:
+            one.returned_s = time.monotonic()
+
+
+@asynccontextmanager
+async def loads(regions: dict[str, list[str]], rate_hz: float = 150) -> AsyncIterator[dict[str, Load]]:
+    """One in each region, already going; at the end every call is answered. regions: region → its nodes' URLs."""
+    clients = {region: await connect(urls) for region, urls in regions.items()}
+    going = {region: Load(client, region, rate_hz) for region, client in clients.items()}
+    try:
+        for load in going.values():
+            load.begin()
+        yield going
+        await asyncio.gather(*(load.end() for load in going.values()))
+    finally:
+        for load in going.values():
+            if load._going is not None:
+                load._going.cancel()
+        for client in clients.values():
+            await client.close()
+
+
+def of_all(going: dict[str, Load]) -> list[Operation]:
+    return [one for load in going.values() for one in load.operations]
+
+
+def bucket_of(scope: str) -> str:
+    return bucket_name(scope, LWW, BUCKET)
+
+
+def shares(operations: Iterable[Operation]) -> dict[str, int]:
+    """result → how many."""
+    found = {OK: 0, DEFINITE: 0, INDEFINITE: 0}
+    for one in operations:
+        found[one.result] = found.get(one.result, 0) + 1
+    return found

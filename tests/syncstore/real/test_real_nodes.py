@@ -1,0 +1,146 @@
+"""Nodes of one region die or stand still while all regions work: nothing is lost, others notice nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.syncstore.nodes import run
+from tests.syncstore.real import judged
+from tests.syncstore.real.cluster import Cluster, cluster
+from tests.syncstore.real.load import Load, loads, of_all
+
+pytestmark = pytest.mark.slow
+
+FAULTED, OTHER = "sg", "eu"
+CALM_S = 5.0
+
+
+async def calm(one: Cluster) -> float:
+    """Let the load run undisturbed for a while; the instant at which that ends."""
+    await asyncio.sleep(CALM_S)
+    return time.monotonic()
+
+
+def urls(one: Cluster) -> dict[str, list[str]]:
+    return {region: one.urls(region) for region in one.regions}
+
+
+async def all_is_well(one: Cluster, going: dict[str, Load], **rules: bool) -> dict[str, dict]:
+    """After the load has ended."""
+    statuses = await judged.converged(one)
+    await judged.kept(one, of_all(going), **rules)
+    for load in going.values():
+        assert not judged.going_back(load.operations)
+    return statuses
+
+
+@pytest.mark.parametrize("victim", ["sg-1", "sg-2", "sg-3"])
+def test_kill_of_a_node(tmp_path: Path, victim: str):
+    async def work() -> None:
+        await one.ready()
+        async with loads(urls(one)) as going:
+            began_s = await calm(one)
+            one[victim].kill()
+            await asyncio.sleep(5)
+            await one[victim].restart()
+            await asyncio.sleep(3)
+            ended_s = time.monotonic()
+        judged.undisturbed(going[OTHER], began_s, ended_s)
+        judged.done(going[FAULTED].since(began_s, ended_s), 0.99)
+        await all_is_well(one, going)
+
+    with cluster(tmp_path, [FAULTED, OTHER]) as one:
+        run(work(), 60)
+
+
+def test_kills_in_turn_without_a_rest(tmp_path: Path):
+    """Each is killed as soon as the one before is ready."""
+
+    async def work() -> None:
+        await one.ready()
+        async with loads(urls(one)) as going:
+            began_s = await calm(one)
+            for node in one.regions[FAULTED] * 2:
+                node.kill()
+                await asyncio.sleep(1)
+                await node.restart()
+            ended_s = time.monotonic()
+        judged.undisturbed(going[OTHER], began_s, ended_s)
+        judged.done(going[FAULTED].since(began_s, ended_s), 0.95)
+        await all_is_well(one, going)
+
+    with cluster(tmp_path, [FAULTED, OTHER]) as one:
+        run(work(), 60)
+
+
+@pytest.mark.parametrize("victims", [["sg-1"], ["sg-2"], ["sg-1", "sg-2", "sg-3"]], ids=["first", "second", "region"])
+def test_pause_of_30_s(tmp_path: Path, victims: list[str]):
+    async def work() -> None:
+        await one.ready()
+        async with loads(urls(one), 100) as going:
+            began_s = await calm(one)
+            for name in victims:
+                one[name].pause()
+            await asyncio.sleep(30)
+            resumed_s = time.monotonic()
+            for name in victims:
+                one[name].go_on()
+            await asyncio.sleep(5)
+            ended_s = time.monotonic()
+        judged.undisturbed(going[OTHER], began_s, ended_s)
+        if len(victims) < len(one.regions[FAULTED]):
+            judged.done(going[FAULTED].since(began_s, ended_s), 0.98)
+        judged.done(going[FAULTED].since(resumed_s + 2, ended_s), 0.9)
+        await all_is_well(one, going)
+
+    with cluster(tmp_path, [FAULTED, OTHER]) as one:
+        run(work(), 80)
+
+
+def test_short_pauses(tmp_path: Path):
+    """Too short for anybody to hang up: what was asked meanwhile is answered late, or elsewhere."""
+
+    async def work() -> None:
+        await one.ready()
+        async with loads(urls(one)) as going:
+            began_s = await calm(one)
+            for node in one.regions[FAULTED] * 3:
+                node.pause()
+                await asyncio.sleep(0.8)
+                node.go_on()
+                await asyncio.sleep(0.5)
+            ended_s = time.monotonic()
+        judged.undisturbed(going[OTHER], began_s, ended_s)
+        judged.done(going[FAULTED].since(began_s, ended_s), 0.98)
+        await all_is_well(one, going)
+
+    with cluster(tmp_path, [FAULTED, OTHER]) as one:
+        run(work(), 60)
+
+
+def test_kill_of_a_whole_region(tmp_path: Path):
+    async def work() -> None:
+        await one.ready()
+        async with loads(urls(one), 100) as going:
+            began_s = await calm(one)
+            for node in one.regions[FAULTED]:
+                node.kill()
+            await asyncio.sleep(5)
+            for node in one.regions[FAULTED]:
+                node.start()
+            for node in one.regions[FAULTED]:
+                await node.ready()
+            back_s = time.monotonic()
+            await asyncio.sleep(6)
+            ended_s = time.monotonic()
+        for region in (OTHER, "us"):
+            judged.undisturbed(going[region], began_s, ended_s)
+        judged.done(going[FAULTED].since(back_s + 2, ended_s), 0.8)
+        await all_is_well(one, going, degraded_too=False)
+
+    with cluster(tmp_path, [FAULTED, OTHER, "us"]) as one:
+        run(work(), 60)
