@@ -4,7 +4,7 @@
 # Nothing is compiled ahead: that would take longer than all the rest, and most is never imported.
 
 EXPERIMENT ?= gray-region
-BACKENDS   ?= jetstream-stretched
+BACKENDS   ?= jetstream-stretched syncstore
 RUNTIME    ?= auto
 SEED       ?= 1
 REPEATS    ?= 1

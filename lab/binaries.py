@@ -73,7 +73,7 @@ def find(program: str, version: str = "", say: Say = lambda sentence: None) -> B
     version: "" is the pinned newest; what begins with `/`, `.` or `~` is a path. `say` is given
     progress sentences. Raises BinaryMissing, or UnknownName for a program or version that can't be.
     """
-    if program == OURS and not version:
+    if program == OURS and version in ("", __version__):
         return _ours()
     if program not in NEWEST:
         raise UnknownName.of("program", program, NEWEST)

@@ -76,9 +76,7 @@ def against(
     return Line(row, f"{what} ({name} {middle(steady, 'ms')})", middle(harmed, "ms"), "", times(of), bar, met, numbers)
 
 
-def alone(
-    row: int, what: str, value: float, unit: str, *, at_most: float | None = None, **numbers: Any
-) -> Line:
+def alone(row: int, what: str, value: float, unit: str, *, at_most: float | None = None, **numbers: Any) -> Line:
     """A number that is compared with a limit only."""
     bar = "" if at_most is None else f"≤ {worded(at_most, unit)}"
     met = None if at_most is None else value <= at_most

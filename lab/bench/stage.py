@@ -8,20 +8,21 @@ serves the links of them all.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
-from lab import binaries
+from lab import binaries, parts
 from lab.backends.jetstream.stretched import StretchedJetStream
 from lab.backends.syncstore.store import SyncStore
 from lab.network.toxiproxy.proxies import ToxiproxyNetwork
-from lab.protocols import Addresses, Backend, Deployment, RunFiles
+from lab.protocols import Addresses, Backend, Deployment, RunFiles, Workload
 from lab.runtimes.process import ProcessRuntime
 from lab.topology import Link, Region, Topology
-from lab.workloads.kv import KvWorkload
+from lab.workloads import WORKLOADS
 
 CLOSE_WITHIN_S = 20.0
 TOXIPROXY = "toxiproxy-server"
@@ -85,16 +86,15 @@ def jetstream(name: str, topology: Topology, sync: str = "default") -> Arm:
 async def staged(directory: Path, *arms: Arm) -> AsyncIterator[Stage]:
     """Every arm ready for clients. Raises NodeNotReady, NetworkBroken or BinaryMissing with a sentence."""
     network, down = ToxiproxyNetwork(), AsyncExitStack()
+    workload: Workload = parts.load(WORKLOADS["kv"])()  # only says which buckets there must be
     deployments: dict[str, Deployment] = {}
     try:
         for arm in arms:
             runtime = ProcessRuntime(RunFiles(directory / arm.name), await asyncio.to_thread(_programs, arm))
-            down.push_async_callback(_closed, runtime.close())
+            down.push_async_callback(_closed, runtime.close)
             addresses = await runtime.open(arm.topology, arm.backend)
-            deployments[arm.name] = Deployment(
-                arm.topology, addresses, runtime, network, arm.backend, KvWorkload(), seed=1
-            )
-            down.push_async_callback(_closed, arm.backend.close())
+            deployments[arm.name] = Deployment(arm.topology, addresses, runtime, network, arm.backend, workload, seed=1)
+            down.push_async_callback(_closed, arm.backend.close)
         await _connected(network, list(deployments.values()))
         for one in deployments.values():
             for spec in one.backend.nodes(one.topology, one.addresses):
@@ -143,7 +143,7 @@ def _programs(arm: Arm) -> dict[tuple[str, str], Path]:
     return {(name, version): binaries.find(name, version).path for name, version in wanted.items()}
 
 
-async def _closed(closing: object) -> None:
+async def _closed(close: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """One part that can't close may not keep the next alive."""
     with suppress(Exception):
-        await asyncio.wait_for(closing, CLOSE_WITHIN_S)  # type: ignore[call-overload]
+        await asyncio.wait_for(close(), CLOSE_WITHIN_S)

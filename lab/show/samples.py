@@ -27,8 +27,7 @@ def of_arms(name: str, programs: Mapping[str, str], options: Sequence[Setting]) 
     """The plain arm, another version, a path, and an option that isn't at its default."""
     arms = [name]
     for program in programs:
-        arms += [f"{name}@{OTHER_VERSIONS[program]}"] if program in OTHER_VERSIONS else []
-        arms.append(f"{name}@./{program}")
+        arms += [f"{name}@{OTHER_VERSIONS[program]}", f"{name}@./{program}"] if program in OTHER_VERSIONS else []
     for option in options:
         others = [value for value in option.kind.split(" | ") if value != option.default]
         if len(others) < len(option.kind.split(" | ")):

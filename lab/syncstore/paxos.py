@@ -11,6 +11,7 @@ A *seat* is an acceptor's memory since one start of its process; a *mark* is how
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
@@ -293,16 +294,30 @@ def _not_known(body: bytes, error: Exception) -> Unknown:
 
 
 def _check(body: Body) -> None:
-    if isinstance(body, Query | Prepare | Accept | Copy):
-        _check_key(body.bucket, body.key)
-    if isinstance(body, Accept | Told | Copy) and body.state is not None:
+    check = _CHECKS.get(type(body))
+    if check is not None:
+        check(body)
+
+
+def _check_register(body: Query | Prepare | Accept | Copy) -> None:
+    _check_key(body.bucket, body.key)
+    if isinstance(body, Accept | Copy) and body.state is not None:
         _check_state(body.state)
-    elif isinstance(body, CopyPart):
-        for copy in body.registers:
-            _check(copy)
-    elif isinstance(body, Tally | Forget):
-        for bucket, key, _ in body.holdings:
-            _check_key(bucket, key)
+
+
+def _check_told(body: Told) -> None:
+    if body.state is not None:
+        _check_state(body.state)
+
+
+def _check_part(body: CopyPart) -> None:
+    for copy in body.registers:
+        _check_register(copy)
+
+
+def _check_holdings(body: Tally | Forget) -> None:
+    for bucket, key, _ in body.holdings:
+        _check_key(bucket, key)
 
 
 def _check_key(bucket: str, key: str) -> None:
@@ -319,3 +334,15 @@ def _check_state(state: State) -> None:
     parts(state.maker)
     for token in state.tokens:
         parts(token[3])
+
+
+_CHECKS: dict[type[Body], Callable[[Any], None]] = {
+    Query: _check_register,
+    Prepare: _check_register,
+    Accept: _check_register,
+    Copy: _check_register,
+    Told: _check_told,
+    CopyPart: _check_part,
+    Tally: _check_holdings,
+    Forget: _check_holdings,
+}

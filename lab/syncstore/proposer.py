@@ -1,8 +1,8 @@
 """Runs rounds: brings the work on this region's registers to a decision, one piece at a time for each.
 
-Owns the queue of every register, its running round, ballots, back-off and deadlines. Knows nothing of
-seats' reasons, of the log, or of what makes work necessary. CASPaxos: no leader; any node's proposer may
-decide, and two that meet delay one another but never disagree.
+Owns the running rounds, ballots and back-off. Knows nothing of seats' reasons, of the log, or of what makes
+work necessary. CASPaxos: no leader; any node's proposer may decide, and two that meet delay one another but
+never disagree.
 
     read      ask all what they accepted; a quorum with one ballot: that is the register
     prepare   ask all for a promise; the highest accepted ballot among a quorum's is what we go on from
@@ -13,12 +13,9 @@ Whoever won a register's last round begins with `accept`: its ballot was promise
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable
-from itertools import count
-from typing import Any
-
-from msgspec.structs import replace
+from itertools import count, islice, takewhile
 
 from lab.syncstore import register_change
 from lab.syncstore.acceptor import Acceptor, Register
@@ -39,10 +36,11 @@ from lab.syncstore.paxos import (
 from lab.syncstore.ports import Moment
 from lab.syncstore.register_change import Decision, with_later
 from lab.syncstore.register_ports import RegistersPort
+from lab.syncstore.register_queue import Line, Queue
 from lab.syncstore.register_round import Phase, Purpose, Round, Work, chosen, is_chosen, latest
 from lab.syncstore.register_seat import Seat
-from lab.syncstore.version import NO_VERSION, Version
-from lab.syncstore.wire import Reply, Request, Seen
+from lab.syncstore.register_timers import Timers
+from lab.syncstore.wire import Reply
 
 RESEND_MS = 200.0
 """Who has not answered is asked again after this; without a quorum connected, work is given up then."""
@@ -53,22 +51,10 @@ BACKOFF_MOST_MS = 200.0
 READINGS = 2
 """So often what is only read is read; then a round is run, which disturbs whoever is writing."""
 
-At = Callable[[float, Callable[[Moment, Any], None], Any], None]
-
-
-class Line:
-    """The work on one register, the first of it under way. round None: backing off."""
-
-    __slots__ = ("round", "works")
-
-    def __init__(self) -> None:
-        self.works: deque[Work] = deque()
-        self.round: Round | None = None
-
 
 class Proposer:
-    """ask: sends to all connected nodes, this one too. ask_one: to another one. at: calls later.
-    left: told of a register that was tended in vain."""
+    """ask: sends to all connected nodes, this one too. ask_one: to another one. left: told of a register that
+    was tended in vain."""
 
     def __init__(
         self,
@@ -77,115 +63,25 @@ class Proposer:
         seat: Seat,
         acceptor: Acceptor,
         port: RegistersPort,
+        timers: Timers,
         ask: Callable[[Question], None],
         ask_one: Callable[[str, Question], None],
-        at: At,
         left: Callable[[Moment, Key], None],
     ) -> None:
         self.counts: Counter[str] = Counter()
         self.connected: set[str] = set()
-        self._node, self._incarnation, self._limits = config.node, incarnation, config.limits
-        self._seat, self._acceptor, self._port = seat, acceptor, port
-        self._ask, self._ask_one, self._at, self._left = ask, ask_one, at, left
-        self._lines: dict[Key, Line] = {}
+        self._node, self._incarnation = config.node, incarnation
+        self._seat, self._acceptor, self._port, self._timers = seat, acceptor, port, timers
+        self._ask, self._ask_one = ask, ask_one
+        self._queue = Queue(config.limits, port, timers, self, self.counts, left)
+        self.call, self.tend = self._queue.call, self._queue.tend
         self._rounds: dict[int, Round] = {}
         self._numbers = count(port.bits() >> 4 & (2**60 - 1))
         self._counter = 0
 
-    # -- work in and out -------------------------------------------------------------------------------
+    # -- rounds ----------------------------------------------------------------------------------------------
 
-    def call(self, now: Moment, request: Request, reply: Callable[[Reply], None]) -> None:
-        """A request without a token gets one of its own: rounds are run again, and it must happen once."""
-        if not request.token and request.op != "get":
-            token = self._port.bits().to_bytes(8, "big") + self._port.bits().to_bytes(8, "big")
-            request = replace(request, token=token)
-        timeout_ms = min(request.timeout_ms, self._limits.write_timeout_ms, self._limits.token_lives_ms)
-        key = (request.bucket, request.key)
-        self.submit(now, Work(Purpose.CALL, key, now.mono_ms + timeout_ms, request, reply))
-
-    def tend(self, now: Moment, purpose: Purpose, key: Key) -> None:
-        """Work that no client waits for; none is added to work that goes on."""
-        if key in self._lines:
-            self._left(now, key)
-        else:
-            self.submit(now, Work(purpose, key, now.mono_ms + self._limits.write_timeout_ms))
-
-    def submit(self, now: Moment, work: Work) -> None:
-        self._at(work.deadline_ms, self._expire, work)
-        line = self._lines.get(work.key)
-        if line is None:
-            line = self._lines[work.key] = Line()
-        line.works.append(work)
-        if len(line.works) == 1:
-            self._begin(now, line, work)
-
-    def _conclude(self, now: Moment, line: Line, work: Work, decision: Decision, state: State | None) -> None:
-        """Decided: off the queue; the record is written first, where one is due."""
-        line.works.popleft()
-        if decision.recorded and state is not None and self._recorded(work.key) < state.version:
-            self._record(work, decision, state)
-        else:
-            self._answer(work, decision, False)
-
-    def _record(self, work: Work, decision: Decision, state: State) -> None:
-        def done(degraded: bool) -> None:
-            self._answer(work, decision, degraded)
-
-        self.counts["records"] += 1
-        self._port.write(*work.key, state.value, state.expires, state.version, done)
-
-    def _recorded(self, key: Key) -> Version:
-        record = self._port.table_record(*key)
-        return record.version if record is not None else NO_VERSION
-
-    def _answer(self, work: Work, decision: Decision, degraded: bool) -> None:
-        if work.over:
-            return
-        work.over = True
-        if work.reply is None:
-            return
-        reply = decision.reply
-        reply.degraded = degraded
-        if decision.shows != NO_VERSION:
-            record = self._port.table_record(*work.key)
-            held = record is not None and record.version == decision.shows
-            reply.seen = Seen(*decision.shows, *((record.origin, record.sequence) if record and held else ("", 0)))
-        work.reply(reply)
-
-    def _expire(self, now: Moment, work: Work) -> None:
-        if work.over:
-            return
-        self._fail(now, work)
-        line = self._lines.get(work.key)
-        if line is not None and line.works and line.works[0] is work:
-            self._next(now, line, work.key)
-
-    def _fail(self, now: Moment, work: Work) -> None:
-        work.over = True
-        if work.reply is None or work.request is None:
-            self._left(now, work.key)
-            return
-        if work.accept_sent and not work.only_reads:
-            error, info = "Timeout", "No quorum of the region's nodes confirmed it in time; it may have happened."
-        else:
-            error, info = "Unavailable", "No quorum of the region's nodes answered in time; it did not happen."
-        self.counts[error.lower()] += 1
-        work.reply(Reply(work.request.number, error, info))
-
-    def _next(self, now: Moment, line: Line, key: Key) -> None:
-        if line.round is not None:
-            self._rounds.pop(line.round.number, None)
-            line.round = None
-        while line.works and line.works[0].over:
-            line.works.popleft()
-        if line.works:
-            self._begin(now, line, line.works[0])
-        else:
-            self._lines.pop(key, None)
-
-    # -- rounds ------------------------------------------------------------------------------------------
-
-    def _begin(self, now: Moment, line: Line, work: Work) -> None:
+    def begin(self, now: Moment, line: Line, work: Work) -> None:
         work.tries += 1
         register = self._acceptor.registers.get(work.key)
         if work.tries <= READINGS and _reads_first(work, register):
@@ -206,10 +102,7 @@ class Proposer:
         have = register.ballot if register is not None else None
         round_ = Round(work, Phase.READ, Query(next(self._numbers), *work.key, have), now.mono_ms)
         if work.only_reads:
-            for other in list(line.works)[1:]:
-                if not other.only_reads:
-                    break
-                round_.shared.append(other)
+            round_.shared.extend(takewhile(lambda other: other.only_reads, islice(line.works, 1, None)))
         self._run(now, line, round_, register)
 
     def _prepare(self, now: Moment, line: Line, work: Work, register: Register | None) -> None:
@@ -233,13 +126,16 @@ class Proposer:
 
     def _run(self, now: Moment, line: Line, round_: Round, register: Register | None) -> None:
         if line.round is not None:
-            self._rounds.pop(line.round.number, None)
+            self.stop(line.round)
         if register is not None:
             round_.mine = (register.ballot, register.state)
         line.round = self._rounds[round_.number] = round_
         self.counts["rounds"] += 1
-        self._at(now.mono_ms + RESEND_MS, self._tick, round_)
+        self._timers.at(now.mono_ms + RESEND_MS, self._tick, round_)
         self._ask(round_.message)
+
+    def stop(self, round_: Round) -> None:
+        self._rounds.pop(round_.number, None)
 
     def _decide(self, now: Moment, work: Work, state: State | None) -> Decision:
         record = self._port.table_record(*work.key)
@@ -262,9 +158,9 @@ class Proposer:
             self.counts["stale votes"] += 1
             return
         round_.answers[node] = answer
-        line = self._lines[round_.work.key]
+        line = self._queue.lines[round_.work.key]
         if now.mono_ms >= round_.work.deadline_ms:  # this process stood still: the client may have gone elsewhere
-            self._expire(now, round_.work)
+            self._queue.expire(now, round_.work)
             return
         counted = round_.counted(self._seat)
         if round_.phase is Phase.ACCEPT:
@@ -286,14 +182,14 @@ class Proposer:
         for work in round_.shared:
             if work.over:
                 continue
-            while line.works[0].over:
-                line.works.popleft()
             decision = self._decide(now, work, state)
             if decision.state is not None:
+                while line.works[0].over:
+                    line.works.popleft()
                 self._prepare(now, line, work, self._acceptor.registers.get(work.key))
                 return
-            self._conclude(now, line, work, decision, state)
-        self._next(now, line, round_.work.key)
+            self._queue.conclude(line, work, decision, state)
+        self._queue.next(now, line, round_.work.key)
 
     def _promised(self, now: Moment, line: Line, round_: Round, told: list[Told]) -> None:
         """A quorum promised: go on from the latest of what they accepted."""
@@ -305,8 +201,8 @@ class Proposer:
         if decision.state is not None:
             self._accept(now, line, round_.work, message.ballot, decision, decision.state)
         elif state is None or is_chosen(highest, told, self._seat.quorum):
-            self._conclude(now, line, round_.work, decision, state)
-            self._next(now, line, round_.work.key)
+            self._queue.conclude(line, round_.work, decision, state)
+            self._queue.next(now, line, round_.work.key)
         else:  # it may be that only a minority accepted this: what a reply says must be the register
             self._accept(now, line, round_.work, message.ballot, decision, state)
 
@@ -317,8 +213,8 @@ class Proposer:
         register = self._acceptor.registers.get(work.key)
         if register is not None and register.ballot == message.ballot:
             register.won = True
-        self._conclude(now, line, work, decision, message.state)
-        self._next(now, line, work.key)
+        self._queue.conclude(line, work, decision, message.state)
+        self._queue.next(now, line, work.key)
 
     def refused(self, now: Moment, node: str, answer: Refused) -> None:
         self._counter = max(self._counter, answer.promised.counter)
@@ -326,7 +222,7 @@ class Proposer:
         if round_ is None or node in round_.answers:
             return
         round_.refusals.add(node)
-        line = self._lines[round_.work.key]
+        line = self._queue.lines[round_.work.key]
         if len(round_.refusals) >= self._seat.copies_needed:  # too few are left for a quorum
             self._retry(now, line, round_)
         else:
@@ -343,46 +239,39 @@ class Proposer:
             until_ms = now.mono_ms + PATIENCE_MS
             if until_ms < round_.until_ms:
                 round_.until_ms = until_ms
-                self._at(until_ms, self._tick, round_)
+                self._timers.at(until_ms, self._tick, round_)
 
     def _retry(self, now: Moment, line: Line, round_: Round) -> None:
         """Exponential back-off with full jitter: who met another proposer gives it time to end."""
         self.counts["retries"] += 1
-        self._rounds.pop(round_.number, None)
+        self.stop(round_)
         line.round = None
         most_ms = min(BACKOFF_MOST_MS, BACKOFF_MS * 2 ** min(round_.work.tries, 10))
         delay_ms = most_ms * (self._port.bits() & 0xFFFFFF) / 2**24
-        self._at(now.mono_ms + delay_ms, self._again, round_.work)
+        self._timers.at(now.mono_ms + delay_ms, self._again, round_.work)
 
     def _again(self, now: Moment, work: Work) -> None:
-        line = self._lines.get(work.key)
+        line = self._queue.lines.get(work.key)
         if work.over or line is None or line.round is not None or line.works[0] is not work:
             return
         if now.mono_ms >= work.deadline_ms:
-            self._expire(now, work)
+            self._queue.expire(now, work)
         else:
-            self._begin(now, line, work)
+            self.begin(now, line, work)
 
     def _tick(self, now: Moment, round_: Round) -> None:
         if self._rounds.get(round_.number) is not round_:
             return
-        line = self._lines[round_.work.key]
+        line = self._queue.lines[round_.work.key]
         if now.mono_ms >= round_.until_ms:
             self._retry(now, line, round_)
         elif len(self.connected) + 1 < self._seat.quorum and not round_.work.accept_sent:
-            self._give_up(now, line, round_.work.key)
+            self._queue.give_up(now, line, round_.work.key)
         else:
-            self._at(now.mono_ms + RESEND_MS, self._tick, round_)
+            self._timers.at(now.mono_ms + RESEND_MS, self._tick, round_)
             for node in self._seat.others:
                 if node in self.connected and node not in round_.answers and node not in round_.refusals:
                     self._ask_one(node, round_.message)
-
-    def _give_up(self, now: Moment, line: Line, key: Key) -> None:
-        """No quorum is connected: the client had better ask another node."""
-        for work in line.works:
-            if not work.over:
-                self._fail(now, work)
-        self._next(now, line, key)
 
     def peer_up(self, node: str) -> None:
         self.connected.add(node)

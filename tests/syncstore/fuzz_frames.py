@@ -281,6 +281,7 @@ class Maker:
 
     def paxos(self) -> list[Any]:
         """A register's message: any tag, with fields of the kinds they have."""
+
         def field() -> Any:
             ballot = [self.number(), self.one("c", "b", "a"), incarnation(1)]
             state = [b"v", 0, self.number(), 0, origin_of("c"), [], b""]

@@ -14,16 +14,19 @@ from unittest import mock
 
 from msgspec.structs import replace
 
-from lab.syncstore import paxos, proposer, register_change, registers
+from lab.syncstore import paxos, proposer, register_change
 from lab.syncstore import register_entries as entries
 from lab.syncstore.acceptor import Acceptor, Register
 from lab.syncstore.paxos import Accept, Mark, Refused, State, following
 from lab.syncstore.proposer import Proposer
+from lab.syncstore.register_agreement import Agreement
 from lab.syncstore.register_change import Decision, with_later
 from lab.syncstore.register_copy import Copier
 from lab.syncstore.register_forget import Forgetter
+from lab.syncstore.register_queue import Queue
 from lab.syncstore.register_round import Purpose, latest
 from lab.syncstore.register_seat import Seat
+from lab.syncstore.register_seating import Seating
 from lab.syncstore.registers import Registers
 from lab.syncstore.version import NO_VERSION
 from lab.syncstore.wire import Reply
@@ -85,8 +88,8 @@ def _found_with_any(original: Any, seat: Seat) -> Any:
     return seat._become_whole({seat.node: seat.disk})
 
 
-def _copy_for_strangers(registers_: Registers, node: str, ask: Any) -> None:
-    registers_._answer_when_durable(node, registers_._position, registers_._source.asked(node, ask))
+def _copy_for_strangers(seating: Seating, node: str, ask: Any) -> Any:
+    return seating._source.asked(node, ask)
 
 
 def _copy_without_floor(original: Any, copier: Copier, node: str, part: Any) -> Any:
@@ -128,30 +131,30 @@ def _led_by_anyone(register: Register) -> bool:
     return register.ballot is not None and register.promised == following(register.ballot)
 
 
-def _no_token(original: Any, proposer_: Proposer, now: Any, request: Any, reply: Any) -> None:
-    original(proposer_, now, request, reply)
+def _no_token(original: Any, queue: Queue, now: Any, request: Any, reply: Any) -> None:
+    original(queue, now, request, reply)
     if not request.token:
-        line = proposer_._lines[request.bucket, request.key]
+        line = queue.lines[request.bucket, request.key]
         if line.works[-1].request is not None:
             line.works[-1].request = request
 
 
-def _no_deadline(original: Any, proposer_: Proposer, now: Any, work: Any) -> None:
+def _no_deadline(original: Any, queue: Queue, now: Any, work: Any) -> None:
     work.deadline_ms += 1e6
-    original(proposer_, now, work)
+    original(queue, now, work)
 
 
-def _surely_not(original: Any, proposer_: Proposer, now: Any, work: Any) -> None:
+def _surely_not(original: Any, queue: Queue, now: Any, work: Any) -> None:
     work.accept_sent = False
-    original(proposer_, now, work)
+    original(queue, now, work)
 
 
 # -- records and versions ------------------------------------------------------------------------------------
 
 
-def _answer_first(original: Any, proposer_: Proposer, work: Any, decision: Decision, state: State) -> None:
-    proposer_._answer(work, decision, False)
-    original(proposer_, work, decision, state)
+def _answer_first(original: Any, queue: Queue, work: Any, decision: Decision, state: State) -> None:
+    queue._answer(work, decision, False)
+    original(queue, work, decision, state)
 
 
 def _finish_with_new_version(original: Any, proposer_: Proposer, now: Any, work: Any, state: Any) -> Decision:
@@ -163,10 +166,10 @@ def _finish_with_new_version(original: Any, proposer_: Proposer, now: Any, work:
     return decision
 
 
-def _enter_alone(registers_: Registers, now: Any, bucket: str, key: str) -> None:
-    register = registers_._acceptor.registers.get((bucket, key))
+def _enter_alone(agreement: Agreement, now: Any, key: Any) -> None:
+    register = agreement._acceptor.registers.get(key)
     if register is not None:
-        register.state = with_later(register.state, registers_._port.table_record(bucket, key))
+        register.state = with_later(register.state, agreement._port.table_record(*key))
 
 
 def _show_the_table(request: Any, state: Any, record: Any, wall_ms: int, seen: Any) -> Decision:
@@ -252,12 +255,12 @@ MUTANTS: dict[str, tuple[str, int, Mutant]] = {
     "a copy that broke off counts": ("copies", 0, _around(Seat, "take", _keep_broken_copy)),
     "copies come from whoever is new as well": ("copies5", 0, _around(Seat, "found", _found_with_any)),
     "an old disk is not noticed": ("old disks", 0, _around(Seat, "hear", _remember_seats_only)),
-    "who gives copies forgets the copier": ("ghosts", 0, _patched(Registers, "_copy_asked", _copy_for_strangers)),
+    "who gives copies forgets the copier": ("ghosts", 0, _patched(Seating, "copy_asked", _copy_for_strangers)),
     "copies come without the floor": ("forget", 0, _around(Copier, "answered", _copy_without_floor)),
     "nodes of another membership vote": ("torn", 0, _around(Registers, "peer_up", _up_whoever)),
     "accepts below a promise": ("partitions3", 0, _around(Acceptor, "accept", _accept_any)),
     "promises are not kept on the disk": ("crash duel", 0, _around(Registers, "_persist", _lose_promises)),
-    "votes before they are durable": ("crash duel", 0, _around(Registers, "_answer_when_durable", _vote_at_once)),
+    "votes before they are durable": ("crash duel", 0, _around(Registers, "_answer", _vote_at_once)),
     "ballots without an incarnation": ("crash duel", 0, _around(Proposer, "__init__", _without_incarnation)),
     "the first of a quorum's values is taken": (
         "crashes", 0, _patched(proposer, "latest", lambda answers: answers[0]),
@@ -269,16 +272,16 @@ MUTANTS: dict[str, tuple[str, int, Mutant]] = {
         "partitions3", 0, _patched(proposer, "is_chosen", lambda *_: True),
     ),
     "whoever knows a ballot takes the next": ("calm", 0, _patched(proposer, "_leads", _led_by_anyone)),
-    "requests without a token are run twice": ("duel", 0, _around(Proposer, "call", _no_token)),
-    "requests never end": ("forget", 0, _around(Proposer, "submit", _no_deadline)),
-    "Unavailable though an accept was sent": ("partitions3", 0, _around(Proposer, "_fail", _surely_not)),
-    "acknowledged before the record is written": ("calm", 0, _around(Proposer, "_record", _answer_first)),
-    "an accepted value is never finished": ("quiet", 0, _patched(Registers, "_look_after", lambda *_: None)),
+    "requests without a token are run twice": ("duel", 0, _around(Queue, "call", _no_token)),
+    "requests never end": ("forget", 0, _around(Queue, "submit", _no_deadline)),
+    "Unavailable though an accept was sent": ("partitions3", 0, _around(Queue, "_fail", _surely_not)),
+    "acknowledged before the record is written": ("calm", 0, _around(Queue, "_record", _answer_first)),
+    "an accepted value is never finished": ("quiet", 0, _patched(Agreement, "_look", lambda *_: None)),
     "finished with another version": ("crashes", 0, _around(Proposer, "_decide", _finish_with_new_version)),
-    "foreign records enter without a round": ("foreign", 0, _patched(Registers, "foreign", _enter_alone)),
+    "foreign records enter without a round": ("foreign", 0, _patched(Agreement, "foreign", _enter_alone)),
     "gets show foreign records at once": ("foreign", 0, _patched(register_change, "_read", _show_the_table)),
     "foreign records never enter": ("quiet", 0, _both(
-        _patched(Registers, "foreign", lambda *_: None), _patched(Registers, "_look_after", lambda *_: None)),
+        _patched(Agreement, "foreign", lambda *_: None), _patched(Agreement, "_look", lambda *_: None)),
     ),
     "versions not above the table's": ("foreign", 0, _around(register_change, "decide", _blind_to_the_table)),
     "versions not above the accepted one's": ("pauses", 0, _around(register_change, "decide", _above_nothing)),

@@ -44,9 +44,7 @@ def judge(history: Iterable[Mapping[str, Any]], pages: Path | None = None) -> Ve
     """
     command = [str(program()), *(["-visualize", str(pages)] if pages else [])]
     lines = "\n".join(json.dumps(line) for line in history)
-    done = subprocess.run(
-        command, input=lines, capture_output=True, text=True, timeout=JUDGE_TIMEOUT_S, check=False
-    )
+    done = subprocess.run(command, input=lines, capture_output=True, text=True, timeout=JUDGE_TIMEOUT_S, check=False)
     if not done.stdout:
         raise ValueError(f"the history can't be judged: {done.stderr.strip()}")
     found = json.loads(done.stdout)

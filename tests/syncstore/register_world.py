@@ -254,9 +254,7 @@ class Node:
     ) -> None:
         self.sequence += 1
         number = self.sequence
-        record = Record(
-            number, bucket, key, value, version.time, version.counter, expires, version.maker, self.origin
-        )
+        record = Record(number, bucket, key, value, version.time, version.counter, expires, version.maker, self.origin)
         self.log.append(record)
         self._merge(record)
         self._writes[number] = {"position": len(self.log), "held": False, "late": False, "done": done}
@@ -661,9 +659,7 @@ class Client:
 
         def reply(answer: Reply) -> None:
             self._look_at(node, request, answer, before, first)
-            self.world.at(
-                self.random.uniform(0.1, 1), lambda: self._answered(answer) if node.epoch == epoch else None
-            )
+            self.world.at(self.random.uniform(0.1, 1), lambda: self._answered(answer) if node.epoch == epoch else None)
 
         node.registers.request(node.now, request, reply)
 
@@ -736,9 +732,7 @@ class Client:
         replies: list[Reply] = []
         self.op, self.key, self.called_ms, self.value = "get", key, self.world.now_ms, ""
         self.stopped = True
-        node.run(
-            lambda: node.registers.request(node.now, Request(1, "get", BUCKET, key), replies.append), node.epoch
-        )
+        node.run(lambda: node.registers.request(node.now, Request(1, "get", BUCKET, key), replies.append), node.epoch)
         end_ms = self.world.now_ms + 2500
         while not replies and self.world.now_ms < end_ms:
             self.world._until(self.world.now_ms + 5)

@@ -407,6 +407,18 @@ def test_garbage_costs_its_connection_and_nothing_more(garbage: bytes) -> None:
     play(story)
 
 
+def test_a_put_is_not_repeated_when_it_was_we_who_hung_up() -> None:
+    async def story() -> None:
+        async with nodes(2) as made, to(made) as client:
+            await all_connected(made)
+            made[0].manner = lambda visitor, request: visitor.write(GARBAGE["too long"])
+            with pytest.raises(Timeout, match="what is no frame"):
+                await client.bucket("rooms").put("a", b"1")
+            assert not made[1].asked("put")
+
+    play(story)
+
+
 def test_a_node_that_reads_slowly_gets_everything_in_the_end() -> None:
     async def story() -> None:
         async with nodes() as [node], to([node], timeout=10) as client:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
-from tests.syncstore.toy_engine import ToyEngine
 
 from lab.syncstore.simulate.chance import fork
 from lab.syncstore.simulate.harms import ENTER, Harms
 from lab.syncstore.simulate.harms.harm import Harm
 from lab.syncstore.simulate.history import OK, Operation
-from lab.syncstore.simulate.net import BLACKHOLE, REFUSE, STALL
+from lab.syncstore.simulate.links import BLACKHOLE, REFUSE, STALL
 from lab.syncstore.simulate.timeline import Timeline
 from lab.syncstore.simulate.world import Plan, World
 from lab.syncstore.wire import Goodbye, encode
+from tests.syncstore.toy_engine import ToyEngine
 
 
 def toys(seed: int = 1, regions: int = 2, nodes: int = 2, **given: Any) -> World:
@@ -155,7 +156,7 @@ def test_flapping_cuts_and_heals_again_and_again() -> None:
     for step in range(40):
         world.timeline.run_until(step * 30.0)
         cuts.append(world.network.link("r1n1", "r2n1").cut)
-    changes = sum(one != other for one, other in zip(cuts, cuts[1:], strict=False))
+    changes = sum(one != other for one, other in pairwise(cuts))
     assert changes > 4
     heal()
     world.timeline.run_until(3000)
@@ -189,8 +190,8 @@ def test_a_killed_node_keeps_what_was_written_and_its_peers_are_told() -> None:
     world = toys()
     world.timeline.run_until(500)
     host = world.hosts["r1n1"]
-    host.disk.append(b"written")
-    host.disk.write_unsynced()
+    host.drive.log.append(b"written")
+    host.drive.log.write_unsynced()
     heal = enter(world, "kill", "r1n1", amount=1)
     world.timeline.run_until(1000)
     assert host.engine is None
@@ -209,8 +210,8 @@ def test_a_power_cut_takes_the_unsynced_and_tells_nobody() -> None:
         world.timeline.run_until(500)
         host = world.hosts["r1n1"]
         for number in range(4):
-            host.disk.append(b"entry %d" % number)
-        host.disk.write_unsynced()
+            host.drive.log.append(b"entry %d" % number)
+        host.drive.log.write_unsynced()
         closed = engine(world, "r2n1").calls.count("closed")
         heal = ENTER["power"](world, Harm(0, 0, "power", ("r1",)), fork(seed, "test"))
         world.timeline.run_until(900)
@@ -259,13 +260,13 @@ def test_disks_are_lost_and_put_back(kind: str) -> None:
     world = toys()
     world.timeline.run_until(500)
     host = world.hosts["r1n1"]
-    host.disk.append(b"old")
-    host.disk.begin_sync()
-    host.disk.finish_sync()
+    host.drive.log.append(b"old")
+    host.drive.log.begin_sync()
+    host.drive.log.finish_sync()
     heal = ENTER[kind](world, Harm(500, 500, kind, ("r1n1",), 100), fork(1, "test"))
-    host.disk.append(b"new")
-    host.disk.begin_sync()
-    host.disk.finish_sync()
+    host.drive.log.append(b"new")
+    host.drive.log.begin_sync()
+    host.drive.log.finish_sync()
     world.timeline.run_until(1000)
     heal()
     world.timeline.run_until(1500)
@@ -280,7 +281,7 @@ def test_disks_are_slow_stuck_full_or_broken(mode: str, amount: float) -> None:
     world.timeline.run_until(500)
     host, node = world.hosts["r1n1"], engine(world, "r1n1")
     heal = enter(world, "disk", "r1n1", mode=mode, amount=amount)
-    node.appended = host.disk.append(b"entry")
+    node.appended = host.drive.log.append(b"entry")
     world.timeline.run_until(600)
     assert node.synced_to == 0
     assert bool(node.failed) == (mode in ("full", "broken"))
@@ -293,11 +294,11 @@ def test_clocks_are_wrong_and_set_right() -> None:
     world = toys()
     host = world.hosts["r1n1"]
     heal = enter(world, "skew", "r1", amount=60_000)
-    assert host.wall_ms() - world.hosts["r2n1"].wall_ms() > 50_000
-    mono_ms = host.now().mono_ms
+    assert host.clocks.wall_ms() - world.hosts["r2n1"].clocks.wall_ms() > 50_000
+    mono_ms = host.clocks.now().mono_ms
     heal()
-    assert host.wall_ms() == world.hosts["r2n1"].wall_ms()
-    assert host.now().mono_ms == mono_ms
+    assert host.clocks.wall_ms() == world.hosts["r2n1"].clocks.wall_ms()
+    assert host.clocks.now().mono_ms == mono_ms
 
 
 def test_a_busy_node_answers_later() -> None:
@@ -350,7 +351,7 @@ def test_every_kind_of_harm_can_be_healed_at_any_moment() -> None:
     for number, kind in enumerate(sorted(ENTER)):
         world = toys(number, regions=3, nodes=2)
         world.timeline.run_until(200)
-        place = "r1n1" if kind in ("kill", "pause", "blank", "restored", "disk", "inside") else "r1"
+        place = "r1n1" if kind in ("kill", "pause", "blank", "restored", "disk", "inside", "all-blank") else "r1"
         where = ("r1", "r2") if kind == "between" else (place,)
         all_harms = Harms(world)
         all_harms.plan([Harm(300, 5000, kind, where, 2.0, {"disk": "full"}.get(kind, STALL))])

@@ -18,6 +18,7 @@ from lab.clock import NS_PER_S, now_ns
 from lab.errors import DoesNotFit, NodeNotReady
 from lab.events import Event, Replica, Sample
 from lab.protocols import Addresses, ClientSpec, Deployment, NodeSpec
+from lab.syncstore import __version__
 from lab.topology import Topology
 
 PROGRAM = "syncstore"
@@ -34,13 +35,13 @@ class SyncStore:
     bucket_revisions: ClassVar[bool] = False
 
     def __init__(self, version: str, options: Mapping[str, str]) -> None:
-        if version:
+        if version not in ("", __version__):
             raise DoesNotFit(f"arm {self.name}: expected no version, found @{version}: it is part of this project.")
         self._settings = files.validated(Settings, options, f"arm {self.name}")
         self._session: aiohttp.ClientSession | None = None
 
     def programs(self) -> Mapping[str, str]:
-        return {PROGRAM: ""}
+        return {PROGRAM: __version__}
 
     def nodes(self, topology: Topology, addresses: Addresses) -> list[NodeSpec]:
         return [
@@ -48,7 +49,7 @@ class SyncStore:
                 name=node.name,
                 region=node.region,
                 program=PROGRAM,
-                version="",
+                version=__version__,
                 arguments=("-m", "lab.syncstore", "serve", "--config", "syncstore.toml"),
                 files={"syncstore.toml": render(node, topology, addresses)},
             )

@@ -11,7 +11,7 @@ from random import Random
 
 from lab.syncstore.simulate.chance import fork
 from lab.syncstore.simulate.harms.harm import Harm
-from lab.syncstore.simulate.net import BLACKHOLE, REFUSE, STALL
+from lab.syncstore.simulate.links import BLACKHOLE, REFUSE, STALL
 from lab.syncstore.simulate.world import Plan
 
 FIRST_MS = 900.0

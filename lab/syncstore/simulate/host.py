@@ -10,28 +10,26 @@ from __future__ import annotations
 
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 from typing import Any
 from zlib import crc32
 
 from lab.syncstore.config import Config
-from lab.syncstore.errors import Storage
 from lab.syncstore.ports import Disk, Moment, Outlet
 from lab.syncstore.simulate.chance import fork
-from lab.syncstore.simulate.disk import SimulatedLog, SimulatedSnapshot
-from lab.syncstore.simulate.net import BLACKHOLE, REFUSE, Network, Pipe
-from lab.syncstore.simulate.settings import EPOCH_MS, Costs
+from lab.syncstore.simulate.clocks import Clocks
+from lab.syncstore.simulate.disk import SimulatedLog
+from lab.syncstore.simulate.drive import Drive
+from lab.syncstore.simulate.links import BLACKHOLE, REFUSE
+from lab.syncstore.simulate.net import Network, Pipe
+from lab.syncstore.simulate.settings import Costs
 
 TURN_INPUTS = 256
 """Inputs looked at in one turn of the loop."""
 RESTART_MS = 500.0
 """A process that crashed is started again after so long."""
-SNAPSHOT_BYTES = 96 * 1024
-"""Of log after which a snapshot is written: some of them in the life of a world."""
-SNAPSHOT_CHUNK_MS = 2.0
-"""Between two chunks of it: a cut stays open while the table changes."""
 
 
 MakeCore = Callable[[Config, Outlet, Disk], Any]
@@ -43,24 +41,21 @@ class Host:
         self, network: Network, config: Config, disk: SimulatedLog, make: MakeCore, costs: Costs, seed: int
     ) -> None:
         self.network, self.timeline = network, network.timeline
-        self.config, self.disk, self.costs = config, disk, costs
+        self.config, self.costs = config, costs
+        self.drive = Drive(self, disk)
         self.place, self.region = config.node, config.region
         self.engine: Any = None
         self.boots = 0
         self.booted_ms = 0.0
         self.lost_disks = 0
-        self.failed_snapshots = 0
-        self.skew_ms = 0
+        self.clocks = Clocks(self.timeline)
         self.paused = False
         self.powered = True
-        self.slow_disk = 1.0
-        self.stuck_disk = False
-        self.sync_ms = costs.sync_ms
-        self.snapshot_bytes = SNAPSHOT_BYTES
         self.busy_ms = 0.0
         """CPU used so far."""
         self.seen = 0
         """A digest of everything that reached this node, in order."""
+        self.on_boot: Callable[[], None] = lambda: None
         self.on_gone: Callable[[], None] = lambda: None
         self.on_crash: Callable[[str], None] = lambda sentence: None
         self._make, self._seed = make, seed
@@ -71,11 +66,7 @@ class Host:
         self._planned = False
         self._more = False
         self._wake_ms = float("inf")
-        self._syncing = False
-        self._stuck = False
         self._broken: list[Any] = []
-        self._snapshot: SimulatedSnapshot | None = None
-        self._mono_ms = 0.0
         network.ends[self.place] = self
 
     # -- the process -----------------------------------------------------------------------------
@@ -89,35 +80,35 @@ class Host:
         self.powered = True
         chance = fork(self._seed, "boot", self.place, self.boots)
         self._bits = chance.getrandbits
-        self._mono_ms = chance.uniform(1_000, 1_000_000) - self.timeline.now_ms
+        self.clocks.begin(chance.uniform(1_000, 1_000_000))
         self._inbox.clear()
         self._outbox.clear()
-        self._more = self._syncing = False
-        self._stuck = False
-        self._snapshot = None
+        self._more = False
+        self.drive.reopened()
         self._wake_ms = float("inf")
         for connection in self._broken:
             # The machine answers again: it knows nothing of what was open before.
             connection.reset()
         self._broken = []
-        engine = self.engine = self._make(self.config, self, self.disk)
-        entries = list(self.disk.recovered())
+        engine = self.engine = self._make(self.config, self, self.drive.log)
+        entries = list(self.drive.log.recovered())
         self._free_ms = self.timeline.now_ms + self.costs.start_ms + len(entries) * self.costs.recover_us / 1000
-        engine.start(self.now(), entries, self.disk.blank)
-        self._settle(self.now())
+        engine.start(self.clocks.now(), entries, self.drive.log.blank)
+        self.on_boot()
+        self._settle(self.clocks.now())
 
     def kill(self, chance: Random, keep: bool) -> None:
         """kill −9. What was written to the system survives. keep: what it had sent still arrives."""
         if self.engine is None:
             return
-        self.disk.crash(chance, torn=False)
+        self.drive.log.crash(chance, torn=False)
         for pipe in list(self._pipes.values()):
             pipe.connection.abandon(self, keep)
         self._gone()
 
     def cut_power(self, chance: Random) -> None:
         """Nobody is told: peers find out by silence, or when the machine answers again."""
-        self.disk.crash(chance, torn=True)
+        self.drive.log.crash(chance, torn=True)
         for pipe in list(self._pipes.values()):
             pipe.connection.silence(self)
             self._broken.append(pipe.connection)
@@ -139,13 +130,6 @@ class Host:
     def resume(self) -> None:
         self.paused = False
         self._plan()
-
-    def now(self) -> Moment:
-        at = self.timeline.now_ms
-        return Moment(at + self._mono_ms, self.wall_ms())
-
-    def wall_ms(self) -> int:
-        return EPOCH_MS + int(self.timeline.now_ms) + self.skew_ms
 
     # -- what the engine asks for: an Outlet -----------------------------------------------------
 
@@ -196,10 +180,10 @@ class Host:
 
     def opened(self, pipe: Pipe, purpose: str, node: str) -> None:
         self._pipes[pipe.number] = pipe
-        self._take("opened", (pipe.number, purpose, node))
+        self.take("opened", (pipe.number, purpose, node))
 
     def dial_failed(self, node: str, purpose: str) -> None:
-        self._take("dial_failed", (node, purpose))
+        self.take("dial_failed", (node, purpose))
 
     def arrived(self, pipe: Pipe, bodies: list[bytes]) -> None:
         number = pipe.number
@@ -214,12 +198,12 @@ class Host:
     def closed(self, number: int) -> None:
         if self._pipes.pop(number, None) is not None:
             self._outbox.pop(number, None)
-            self._take("closed", (number,))
+            self.take("closed", (number,))
 
     def writable(self, number: int) -> None:
-        self._take("writable", (number,))
+        self.take("writable", (number,))
 
-    def _take(self, call: str, given: tuple[Any, ...]) -> None:
+    def take(self, call: str, given: tuple[Any, ...]) -> None:
         if self.engine is None:
             return
         self._inbox.append((call, given, None))
@@ -261,7 +245,7 @@ class Host:
         engine = self.engine
         if engine is None or self.paused or boots != self.boots:
             return
-        now, inbox = self.now(), self._inbox
+        now, inbox = self.clocks.now(), self._inbox
         effort, frames, size = engine.effort, 0, 0
         for _ in range(min(len(inbox), TURN_INPUTS)):
             call, given, pipe = inbox.popleft()
@@ -283,7 +267,7 @@ class Host:
         """Send what the turn gathered, begin a sync if one is wanted, and plan the next turn."""
         engine, costs = self.engine, self.costs
         engine.flush(now)
-        wanted = not self._syncing and engine.wants_sync(now)
+        wanted = not self.drive.syncing and engine.wants_sync(now)
         outbox = self._outbox
         for bodies in outbox.values():
             frames += len(bodies)
@@ -301,16 +285,15 @@ class Host:
                     if pipe.unsent:
                         pipe.wanted = self.config.limits.unsent_bytes // 2
         if wanted:
-            self._begin_sync()
-        if self._snapshot is None and self.disk.bytes_since_snapshot > self.snapshot_bytes:
-            self._begin_snapshot(now)
+            self.drive.begin_sync(self._free_ms)
+        self.drive.begin_snapshot_if_due(now)
         if self._inbox or self._more:
             self._plan()
         else:
             self._plan_wake(engine.next_wake_ms)
 
     def _plan_wake(self, mono_ms: float) -> None:
-        at = mono_ms - self._mono_ms
+        at = self.clocks.virtual_ms(mono_ms)
         if at < self._wake_ms:
             self._wake_ms = at
             # Half a microsecond later, so that rounding never makes it a moment too early.
@@ -321,60 +304,7 @@ class Host:
             return
         if self._wake_ms == at:
             self._wake_ms = float("inf")
-        if self.engine.next_wake_ms - self._mono_ms <= self.timeline.now_ms:
+        if self.clocks.virtual_ms(self.engine.next_wake_ms) <= self.timeline.now_ms:
             self._plan()
         else:
             self._plan_wake(self.engine.next_wake_ms)
-
-    # -- the disk --------------------------------------------------------------------------------
-
-    def _begin_sync(self) -> None:
-        self._syncing = True
-        takes_ms = (self.sync_ms + self.disk.pending_bytes / self.costs.disk_bytes_per_ms) * self.slow_disk
-        self.disk.begin_sync()
-        self.timeline.at(self._free_ms + takes_ms, self._sync_over, self.boots)
-
-    def _sync_over(self, boots: int) -> None:
-        if boots != self.boots or self.engine is None:
-            return
-        if self.stuck_disk:
-            self._stuck = True
-            return
-        self._syncing = False
-        try:
-            self._take("synced", (self.disk.finish_sync(),))
-        except Storage as error:
-            self._take("sync_failed", (str(error),))
-
-    def free_disk(self) -> None:
-        """The disk answers again."""
-        self.stuck_disk = False
-        if self._stuck:
-            self._stuck = False
-            self._sync_over(self.boots)
-
-    def _begin_snapshot(self, now: Moment) -> None:
-        sink = self.disk.begin_snapshot()
-        chunks = self.engine.snapshot(now)
-        if chunks is None:
-            sink.abort()
-            return
-        self._snapshot = sink
-        self.timeline.after(SNAPSHOT_CHUNK_MS, self._write_snapshot, self.boots, sink, chunks)
-
-    def _write_snapshot(self, boots: int, sink: SimulatedSnapshot, chunks: Iterator[bytes]) -> None:
-        if boots != self.boots or self.engine is None or self._snapshot is not sink:
-            return
-        if self.paused or self.stuck_disk:
-            self.timeline.after(SNAPSHOT_CHUNK_MS, self._write_snapshot, boots, sink, chunks)
-            return
-        chunk = next(chunks, None)
-        if chunk is not None:
-            sink.write(chunk)
-            self.timeline.after(SNAPSHOT_CHUNK_MS * self.slow_disk, self._write_snapshot, boots, sink, chunks)
-            return
-        try:
-            sink.commit()
-        except Storage:
-            self.failed_snapshots += 1
-        self._snapshot = None

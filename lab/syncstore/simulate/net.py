@@ -8,33 +8,15 @@ direction of one connection over a link.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
-from random import Random
 from typing import Protocol
 
+from lab.syncstore.simulate.links import BLACKHOLE, REFUSE, SEVERITY, STALL, Link, Wiring
 from lab.syncstore.simulate.timeline import Timeline
 
-STALL = "stall"
-"""Nothing passes; what was sent arrives after the heal, as TCP's retries would have it."""
-BLACKHOLE = "blackhole"
-"""What is sent is gone, and its connection with it, though neither end is told."""
-REFUSE = "refuse"
-"""Connections are reset and dials refused."""
-_SEVERITY = ("", STALL, BLACKHOLE, REFUSE)
 KERNEL_BYTES = 8 * 1024
 """What both ends' kernels hold of a pipe: beyond this, what is sent is `unsent`."""
 RETRY_MS = 40.0
 """How long after a heal TCP tries again."""
-
-
-@dataclass(frozen=True, eq=False)
-class Impairment:
-    """What a fault adds to a link; several add up. rate: bytes per ms, 0 for no limit."""
-
-    added_ms: float = 0.0
-    jitter_ms: float = 0.0
-    cut: str = ""
-    rate: float = 0.0
 
 
 class End(Protocol):
@@ -61,49 +43,6 @@ class End(Protocol):
     def writable(self, number: int) -> None:
         """What the peer has not taken fell below half of what was asked for."""
         ...
-
-
-class Link:
-    """One direction from a place to another. rate: bytes per ms."""
-
-    def __init__(self, timeline: Timeline, chance: Random, delay_ms: float, jitter_ms: float, rate: float) -> None:
-        self.delay_ms, self.jitter_ms, self.cut = delay_ms, jitter_ms, ""
-        self.carried_bytes = 0
-        self.pipes: dict[int, Pipe] = {}
-        self._timeline, self._chance = timeline, chance
-        self._base = (delay_ms, jitter_ms, rate)
-        self._rate = rate
-        self._free_ms = 0.0
-        self._harms: list[Impairment] = []
-
-    def harm(self, impairment: Impairment) -> None:
-        self._harms.append(impairment)
-        self._add_up()
-
-    def heal(self, impairment: Impairment) -> None:
-        self._harms.remove(impairment)
-        self._add_up()
-
-    def _add_up(self) -> None:
-        delay, jitter, rate = self._base
-        self.delay_ms = delay + sum(one.added_ms for one in self._harms)
-        self.jitter_ms = jitter + sum(one.jitter_ms for one in self._harms)
-        self._rate = min([rate, *(one.rate for one in self._harms if one.rate)])
-        self._free_ms = min(self._free_ms, self._timeline.now_ms + 1000)
-        self.cut = max((one.cut for one in self._harms), key=_SEVERITY.index, default="")
-        for pipe in list(self.pipes.values()):
-            if self.cut == REFUSE:
-                pipe.connection.reset()
-            elif not self.cut:
-                pipe.go_on()
-
-    def delay(self) -> float:
-        return self.delay_ms + (self._chance.random() * self.jitter_ms if self.jitter_ms else 0.0)
-
-    def arrival(self, departs_ms: float, size: int) -> float:
-        """When the last of `size` bytes given at that instant arrives."""
-        self._free_ms = max(self._free_ms, departs_ms) + size / self._rate
-        return self._free_ms + self.delay()
 
 
 class Pipe:
@@ -228,15 +167,6 @@ class Connection:
             pipe.flying.clear()
 
 
-@dataclass(frozen=True)
-class Wires:
-    """What a healthy link is like: one-way delay in ms, jitter, bytes per ms."""
-
-    delay_ms: float
-    jitter_ms: float = 0.0
-    rate: float = 125_000.0
-
-
 class Network:
     """Every link and connection of a world."""
 
@@ -268,7 +198,7 @@ class Network:
         there, back = self.link(dialler.place, node), self.link(node, dialler.place)
         listener = self.ends.get(node)
         answer = REFUSE if listener is None else listener.accepts()
-        cut = max((there.cut, back.cut), key=_SEVERITY.index)
+        cut = max((there.cut, back.cut), key=SEVERITY.index)
         if cut in (STALL, BLACKHOLE) or (answer == BLACKHOLE and cut != REFUSE):
             self.timeline.at(at_ms + self._dial_timeout_ms, self._tell_failed, dialler, node, purpose, still)
         elif cut == REFUSE or answer == REFUSE or listener is None:
@@ -300,12 +230,6 @@ class Network:
     def _tell_failed(self, dialler: End, node: str, purpose: str, still: Still) -> None:
         if still():
             dialler.dial_failed(node, purpose)
-
-
-class Wiring(Protocol):
-    def __call__(self, source: str, target: str) -> tuple[Wires, Random]:
-        """What the healthy link from source to target is like, and its own generator."""
-        ...
 
 
 class Still(Protocol):

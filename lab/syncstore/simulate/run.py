@@ -59,7 +59,7 @@ class Run:
         for load in self.world.loads.values():
             load.on_done = self._done
         for host in self.world.hosts.values():
-            host.on_gone = self._died
+            host.on_boot, host.on_gone = self._tell_oracle, self._died
             host.on_crash = self.broken.append
         self.world.oracle.on_accepted = self._accepted
         self._harms.on_leave = self._left

@@ -18,8 +18,8 @@ LIMITS = Limits(
     ring_bytes=24 * 1024,
     unsent_bytes=16 * 1024,
     credit_bytes=32 * 1024,
-    wan_frame_bytes=4 * 1024,
-    slice_records=20,
+    wan_frame_bytes=1536,
+    slice_records=5,
     # Minutes in earnest: nothing would ever be dropped, closed or forgotten in a world of 15 s.
     tombstone_age_ms=1500,
     old_tombstone_ms=20_000,
@@ -60,3 +60,5 @@ class Costs:
 
 
 COSTS = Costs()
+SLOW = Costs(turn_us=80.0, frame_us=100.0, effort_us=60.0)
+"""A processor busy with other things: what is done in slices takes long enough for others to come between."""

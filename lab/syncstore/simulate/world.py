@@ -6,7 +6,6 @@ What harms it is `faults`' business, what it must promise is `checks`'.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
@@ -18,9 +17,10 @@ from lab.syncstore.simulate.clients import Load
 from lab.syncstore.simulate.disk import SimulatedLog
 from lab.syncstore.simulate.history import Operation, WatchLog
 from lab.syncstore.simulate.host import Host, MakeCore
-from lab.syncstore.simulate.net import Network, Wires
+from lab.syncstore.simulate.links import Wires
+from lab.syncstore.simulate.net import Network
 from lab.syncstore.simulate.oracle import Oracle
-from lab.syncstore.simulate.settings import COSTS, EPOCH_MS, LIMITS, Costs
+from lab.syncstore.simulate.settings import COSTS, EPOCH_MS, LIMITS, SLOW, Costs
 from lab.syncstore.simulate.timeline import Timeline
 
 CLUSTER = "world"
@@ -65,6 +65,7 @@ class Plan:
 SHAPES = ((3, 3), (3, 3), (3, 3), (3, 3), (3, 3), (3, 3), (2, 3), (3, 2), (3, 1), (2, 5))
 """(regions, nodes of each): mostly the normal one."""
 LACKING_SHARE = 0.15
+SLOW_SHARE = 0.3
 
 
 def drawn(seed: int, **given: Any) -> Plan:
@@ -72,6 +73,8 @@ def drawn(seed: int, **given: Any) -> Plan:
     chance = fork(seed, "shape")
     regions, nodes = chance.choice(SHAPES)
     plan = Plan(seed, **{"regions": regions, "nodes": nodes, **given})
+    if "costs" not in given and chance.random() < SLOW_SHARE:
+        plan = replace(plan, costs=SLOW)
     everybody = [node for nodes in plan.members.values() for node in nodes]
     lacking = chance.random() < LACKING_SHARE
     some = tuple(chance.sample(everybody, chance.randint(1, len(everybody))))
@@ -116,7 +119,7 @@ class World:
         for number in range(CALLERS):
             order = [nodes[(number + step) % len(nodes)] for step in range(len(nodes))]
             callers.append(Caller(self.network, f"{region}c{number}", CLUSTER, region, order, self.plan.seed))
-            callers[-1].wall_of = lambda node: self.hosts[node].wall_ms()
+            callers[-1].wall_of = lambda node: self.hosts[node].clocks.wall_ms()
         plan = self.plan
         return Load(region, plan.names, callers, plan.seed, plan.rate_per_s, plan.load_until_ms)
 
@@ -135,7 +138,7 @@ class World:
         self.skews[region] = max(self.skews.get(region, 0), ms)
         self.loads[region].skew_ms = ms
         for host in self.region(region):
-            host.skew_ms = ms
+            host.clocks.skew_ms = ms
 
     def latest_wall_ms(self, region: str) -> int:
         """What a clock of the region has shown at most."""

@@ -16,7 +16,7 @@ TOLD_AT_MOST = 12
 def brief(broken: Iterable[str]) -> list[str]:
     """At most so many of each beginning, in the order in which they were found."""
     counts: Counter[str] = Counter()
-    kept = []
+    kept: list[str] = []
     for one in broken:
         kind = " ".join(one.split()[1:4])
         counts[kind] += 1

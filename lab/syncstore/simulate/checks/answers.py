@@ -63,7 +63,7 @@ def _read(world: World, operation: Operation, what: str, when: str, before: Vers
 def _steady(world: World, operation: Operation) -> bool:
     """Whether the node's clock was not set while it answered."""
     went_ms = operation.completed_ms - operation.sent_ms
-    return abs(world.hosts[operation.node].wall_ms() - operation.sent_wall_ms - went_ms) <= 2
+    return abs(world.hosts[operation.node].clocks.wall_ms() - operation.sent_wall_ms - went_ms) <= 2
 
 
 def _held(world: World, operation: Operation, what: str, when: str) -> Iterator[str]:

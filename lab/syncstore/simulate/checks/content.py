@@ -30,7 +30,8 @@ def equal_where_vectors_are(hosts: Iterable[Host]) -> Iterator[str]:
             key = (scope, host.region if scope == "region" else "", *_vector_key(replica))
             other = found.setdefault(key, host)
             if other is not host and other.engine.replicas[scope].table.digest.sums != replica.table.digest.sums:
-                yield f"{other.place} and {host.place} have equal {scope} vectors but {_differences(other, host, scope)}"
+                found_out = _differences(other, host, scope)
+                yield f"{other.place} and {host.place} have equal {scope} vectors but {found_out}"
 
 
 def _differences(one: Host, other: Host, scope: str) -> str:

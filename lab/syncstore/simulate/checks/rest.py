@@ -66,7 +66,7 @@ def bounded(world: World) -> Iterator[str]:
 
 def _past(record: Record, host: Host) -> bool:
     """Whether a tombstone is older than it need be kept, by this node's clock."""
-    return max(record.time, record.expires) + 2 * host.config.limits.tombstone_age_ms < host.wall_ms()
+    return max(record.time, record.expires) + 2 * host.config.limits.tombstone_age_ms < host.clocks.wall_ms()
 
 
 def final(world: World) -> Iterator[str]:
@@ -143,7 +143,7 @@ def last_shown(world: World) -> Iterator[str]:
         scope = watched.bucket.partition("/")[0]
         shelf = host.engine.replicas[scope].table.shelves.get(watched.bucket)
         records = {} if shelf is None else dict(shelf.records)
-        wall_ms = host.wall_ms()
+        wall_ms = host.clocks.wall_ms()
         live = {
             key: one
             for key, one in records.items()

@@ -103,8 +103,8 @@ def through_third(world: World, harm: Harm, others: Sequence[Harm]) -> Iterator[
                 one = next((one for one in late if not _names(host, one.origin, one.sequence)), None)
                 if one is not None:
                     yield (
-                        f"{host.place} lacks {bucket} {key} of {one.origin} #{one.sequence}, {now_ms - one.at_ms:.0f} ms"
-                        " old, though a third region reaches both"
+                        f"{host.place} lacks {bucket} {key} of {one.origin} #{one.sequence},"
+                        f" {now_ms - one.at_ms:.0f} ms old, though a third region reaches both"
                     )
                     return
 

@@ -6,7 +6,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from lab.syncstore.simulate.harms.harm import Harm, Heal, together
-from lab.syncstore.simulate.net import BLACKHOLE, STALL, Impairment
+from lab.syncstore.simulate.links import BLACKHOLE, STALL, Impairment
 
 if TYPE_CHECKING:
     from lab.syncstore.simulate.world import World

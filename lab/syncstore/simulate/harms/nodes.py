@@ -65,7 +65,7 @@ def blank(world: World, harm: Harm, chance: Random) -> Heal:
 
     def heal() -> None:
         if host.engine is None:
-            host.disk.wipe()
+            host.drive.log.wipe()
             host.lost_disks += 1
             host.boot()
 
@@ -87,7 +87,7 @@ def all_but_a_disk(world: World, harm: Harm, chance: Random) -> Heal:
 
     def heal() -> None:
         if host.engine is None:
-            host.disk.wipe()
+            host.drive.log.wipe()
             host.lost_disks += 1
         for one in chance.sample(region, len(region)):
             world.timeline.after(chance.uniform(0, 400), one.boot)
@@ -101,7 +101,7 @@ def restored(world: World, harm: Harm, chance: Random) -> Heal:
     copies = []
 
     def keep() -> None:
-        copies.append(host.disk.copy())
+        copies.append(host.drive.log.copy())
 
     keep()
     world.timeline.after(harm.for_ms - harm.amount, host.kill, chance, False)
@@ -109,7 +109,7 @@ def restored(world: World, harm: Harm, chance: Random) -> Heal:
     def heal() -> None:
         host.kill(chance, False)
         copies[0].crash(chance, torn=True)
-        host.disk = copies[0]
+        host.drive.log = copies[0]
         host.lost_disks += 1
         host.boot()
 
@@ -121,16 +121,16 @@ def disk(world: World, harm: Harm, chance: Random) -> Heal:
     harmed = hosts(world, harm)
     for host in harmed:
         if harm.mode == "slow":
-            host.slow_disk = harm.amount
+            host.drive.slow = harm.amount
         elif harm.mode == "stuck":
-            host.stuck_disk = True
+            host.drive.stuck = True
         else:
-            setattr(host.disk, harm.mode, True)
+            setattr(host.drive.log, harm.mode, True)
 
     def heal() -> None:
         for host in harmed:
-            host.slow_disk = 1.0
-            host.disk.full = host.disk.broken = False
-            host.free_disk()
+            host.drive.slow = 1.0
+            host.drive.log.full = host.drive.log.broken = False
+            host.drive.free()
 
     return heal

@@ -9,7 +9,7 @@ from lab.syncstore.simulate.harms.garbage import Foe, litter
 from lab.syncstore.simulate.harms.harm import Harm, Heal, together
 from lab.syncstore.simulate.harms.links import around, elsewhere
 from lab.syncstore.simulate.history import Operation
-from lab.syncstore.simulate.net import STALL, Impairment
+from lab.syncstore.simulate.links import STALL, Impairment
 
 if TYPE_CHECKING:
     from lab.syncstore.simulate.world import World

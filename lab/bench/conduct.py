@@ -1,0 +1,75 @@
+"""Every row asked for, one after another; what is measured is kept at once.
+
+A row that breaks is told as not measured, and the next one begins.
+"""
+
+from __future__ import annotations
+
+import shutil
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from lab import parts
+from lab.bench import about, table
+from lab.bench.lines import Line
+from lab.bench.rows import ROWS
+from lab.bench.sizes import Sizes
+from lab.errors import LabError
+from lab.results import write_json, write_text
+
+NODES = "nodes"
+"""The folder of servers and their data: what the reaper removes."""
+
+
+@dataclass
+class Bench:
+    """What was measured so far. broken: rows that could not be."""
+
+    told: dict[str, Any]
+    sizes: Sizes
+    lines: list[Line]
+    broken: list[int]
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "machine": self.told,
+            "sizes": asdict(self.sizes),
+            "lines": [line.as_json() for line in self.lines],
+            "not_measured": self.broken,
+        }
+
+    def keep(self, directory: Path, also: Path | None) -> None:
+        write_json(directory / "bench.json", self.as_json())
+        write_text(directory / "bench.md", table.markdown(self.lines, titles(), about.sentences(self.told)))
+        if also is not None:
+            write_json(also, self.as_json())
+
+
+def titles() -> dict[int, str]:
+    """row → what it is about."""
+    return {row: str(import_module(target.partition(":")[0]).ABOUT) for row, target in ROWS.items()}
+
+
+async def conduct(
+    rows: Sequence[int], sizes: Sizes, directory: Path, also: Path | None, say: Callable[[str], None]
+) -> Bench:
+    """Raises BinaryMissing before anything is started."""
+    bench = Bench(about.about(say), sizes, [], [])
+    for row in rows:
+        say(f"row {row}: {titles()[row]}")
+        folder = directory / NODES / f"row-{row}"
+        try:
+            bench.lines += await parts.load(ROWS[row])(folder, sizes, lambda what, row=row: say(f"row {row}: {what}"))
+        except Exception as error:
+            if not isinstance(error, LabError):
+                traceback.print_exc()
+            bench.broken.append(row)
+            bench.lines.append(Line(row, f"not measured: {type(error).__name__}: {error}"))
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        bench.keep(directory, also)
+    return bench

@@ -1,0 +1,186 @@
+"""Row 5: a partition in which much is changed on both sides, and how soon all nodes are equal again.
+
+sg is cut from us and eu; each side changes as many keys, half of them the other side's too. Puts at a
+steady rate go on in both, before the cut and while it heals: what they take is the second line. Since they
+would keep digests from ever being equal, nodes are first waited for until they hold all that was written
+before the heal, then the puts end, and then digests must be equal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lab.bench import clients
+from lab.bench.lines import Line, alone
+from lab.bench.load import VALUE, Put, Window, all_of, keys, paced
+from lab.bench.rows.one_region import blemishes
+from lab.bench.sizes import Sizes
+from lab.bench.stage import staged, syncstore, three
+from lab.bench.told import Told
+from lab.errors import RunBroken
+from lab.protocols import Cut, Deployment
+
+ROW = 5
+ABOUT = "After a partition: all nodes equal again"
+SIDES = ("us", "sg")
+"""Each writes on its side of the cut."""
+WITHIN_S, GIVEN_UP_S = 30.0, 180.0
+TIMES, OR_MS = 3.0, 10.0
+LOOK_S = 0.1
+CHUNK = 500
+STEADY_S = 10.0
+
+
+@dataclass
+class Seen:
+    """equal_s: from the heal. waiting: whether the cut has to stand longer, since not all was changed."""
+
+    covered_s: float = 0.0
+    equal_s: float = 0.0
+    cut_s: float = 0.0
+
+
+async def measure(directory: Path, sizes: Sizes, say: Callable[[str], None]) -> list[Line]:
+    async with (
+        staged(directory, syncstore("syncstore", three())) as stage,
+        AsyncExitStack() as stack,
+        Told() as told,
+    ):
+        ours, seen = stage.deployments["syncstore"], Seen()
+        puts = {
+            side: (await stack.enter_async_context(clients.syncstore(ours, side))).bucket(clients.BUCKET).put
+            for side in SIDES
+        }
+        say(f"{sizes.changed * 3 // 2:,} keys come to be")
+        await _all(puts["us"], range(sizes.changed * 3 // 2))
+        await _equal(told, ours, time.perf_counter() + GIVEN_UP_S)
+        say("steady")
+        async with _probing(puts, sizes) as steady:
+            await asyncio.sleep(min(STEADY_S, 4 * sizes.window_s))
+        say(f"cut for {sizes.partition_s:g} s; {sizes.changed:,} keys are changed on each side")
+        async with _cut(ours):
+            seen.cut_s = await _change(puts, sizes)
+        healed_s = time.perf_counter()
+        say("healed")
+        async with _probing(puts, sizes) as meanwhile:
+            await _covered(told, ours, healed_s + GIVEN_UP_S)
+            seen.covered_s = time.perf_counter() - healed_s
+        await _equal(told, ours, healed_s + GIVEN_UP_S)
+        seen.equal_s = time.perf_counter() - healed_s
+    return lines(seen, steady, meanwhile, sizes)
+
+
+@asynccontextmanager
+async def _cut(ours: Deployment) -> AsyncIterator[None]:
+    links = [link for link in ours.topology.links if "sg" in (link.source, link.target)]
+    async with ours.network.harm({link: Cut("stall") for link in links}):
+        yield
+
+
+async def _change(puts: Mapping[str, Put], sizes: Sizes) -> float:
+    """The partition: us changes the first keys, sg as many that begin half-way. Returns its length in s."""
+    began, half = time.perf_counter(), sizes.changed // 2
+    await asyncio.gather(
+        _spread(puts["us"], range(sizes.changed), sizes.partition_s),
+        _spread(puts["sg"], range(half, half + sizes.changed), sizes.partition_s),
+    )
+    await asyncio.sleep(max(0.0, began + sizes.partition_s - time.perf_counter()))
+    return time.perf_counter() - began
+
+
+async def _spread(put: Put, numbers: range, seconds: float) -> None:
+    """In lots, over nine tenths of the time."""
+    began = time.perf_counter()
+    for first in range(0, len(numbers), CHUNK):
+        due = began + 0.9 * seconds * first / len(numbers)
+        await asyncio.sleep(max(0.0, due - time.perf_counter()))
+        await _all(put, numbers[first : first + CHUNK])
+
+
+async def _all(put: Put, numbers: range) -> None:
+    """Raises RunBroken where one could not be put: then too few were changed."""
+    window = await all_of(put, _names(numbers), VALUE, in_flight=200)
+    if window.failed:
+        raise RunBroken(f"expected {len(numbers)} keys to be put, found failures: {dict(window.failed)}.")
+
+
+def _names(numbers: range) -> Iterator[str]:
+    return (f"changed.{number:07d}" for number in numbers)
+
+
+@asynccontextmanager
+async def _probing(puts: Mapping[str, Put], sizes: Sizes) -> AsyncIterator[dict[str, Window]]:
+    """Puts at a steady rate in both regions while entered; the windows are filled when it is left."""
+    over, found = asyncio.Event(), dict[str, Window]()
+    tasks = {
+        side: asyncio.create_task(paced(put, keys(f"probe.{side}", 1000), sizes.probe_per_s, lambda _: over.is_set()))
+        for side, put in puts.items()
+    }
+    try:
+        yield found
+    finally:
+        over.set()
+        for side, task in tasks.items():
+            found[side] = await task
+
+
+# -- when are they equal ---------------------------------------------------------------------------
+
+
+async def _covered(told: Told, ours: Deployment, until_s: float) -> None:
+    """Until every node holds whatever any of them held at the call."""
+    target = joined((await _states(told, ours, until_s)).values())
+    while not all(covers(state["vector"], target) for state in (await _states(told, ours, until_s)).values()):
+        await _wait(until_s)
+
+
+async def _equal(told: Told, ours: Deployment, until_s: float) -> None:
+    while len({state["digest"] for state in (await _states(told, ours, until_s)).values()}) > 1:
+        await _wait(until_s)
+
+
+async def _states(told: Told, ours: Deployment, until_s: float) -> dict[str, Any]:
+    """node → what it says of the global scope; asked again until all answer."""
+    while len(found := await told.states(ours)) < len(ours.topology.nodes):
+        await _wait(until_s)
+    return found
+
+
+async def _wait(until_s: float) -> None:
+    if time.perf_counter() > until_s:
+        raise RunBroken(f"after {GIVEN_UP_S:g} s the nodes are not equal; look at their /status.")
+    await asyncio.sleep(LOOK_S)
+
+
+def joined(states: Any) -> dict[str, int]:
+    """origin → the most that any state's vector names."""
+    found: dict[str, int] = {}
+    for state in states:
+        for origin, sequence in state["vector"].items():
+            found[origin] = max(sequence, found.get(origin, 0))
+    return found
+
+
+def covers(vector: Mapping[str, int], target: Mapping[str, int]) -> bool:
+    return all(vector.get(origin, 0) >= sequence for origin, sequence in target.items())
+
+
+def lines(seen: Seen, steady: Mapping[str, Window], meanwhile: Mapping[str, Window], sizes: Sizes) -> list[Line]:
+    what = f"heal to equal digests ({sizes.changed:,} keys a side, cut {seen.cut_s:.0f} s)"
+    return [
+        alone(ROW, what, seen.equal_s, "s", at_most=WITHIN_S, covered_s=seen.covered_s, cut_s=seen.cut_s),
+        *(_local(side, steady[side].p99_ms, meanwhile[side].p99_ms) for side in SIDES),
+        *blemishes(ROW, {"steady": list(steady.values()), "healing": list(meanwhile.values())}),
+    ]
+
+
+def _local(side: str, steady_ms: float, healing_ms: float) -> Line:
+    most_ms = max(TIMES * steady_ms, steady_ms + OR_MS)
+    what = f"local p99 in {side} meanwhile (steady {steady_ms:.2f} ms)"
+    return alone(ROW, what, healing_ms, "ms", at_most=most_ms, steady_ms=steady_ms)

@@ -1,0 +1,103 @@
+"""Sees to it that the table and the registers agree: what was accepted gets its record, what came from
+another region enters its register.
+
+Owns when a register is looked at, and by which node first. Knows nothing of rounds or votes.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable
+from math import inf
+
+import xxhash
+
+from lab.syncstore.acceptor import Acceptor
+from lab.syncstore.config import Limits
+from lab.syncstore.paxos import Key
+from lab.syncstore.ports import Moment
+from lab.syncstore.register_ports import RegistersPort
+from lab.syncstore.register_round import Purpose
+from lab.syncstore.register_timers import Timers
+from lab.syncstore.version import NO_VERSION
+
+
+class Agreement:
+    """tend: runs a round for a register. connected: this region's nodes, this one among them."""
+
+    def __init__(
+        self,
+        node: str,
+        limits: Limits,
+        acceptor: Acceptor,
+        port: RegistersPort,
+        timers: Timers,
+        tend: Callable[[Moment, Purpose, Key], None],
+        connected: Callable[[], list[str]],
+    ) -> None:
+        self.counts: Counter[str] = Counter()
+        self._node, self._limits = node, limits
+        self._acceptor, self._port, self._timers = acceptor, port, timers
+        self._tend, self._connected = tend, connected
+        self._due: deque[tuple[float, Key]] = deque()
+        self._queued: set[Key] = set()
+
+    @property
+    def next_wake_ms(self) -> float:
+        return self._due[0][0] if self._due else inf
+
+    @property
+    def waiting(self) -> int:
+        return len(self._due)
+
+    def foreign(self, now: Moment, key: Key) -> None:
+        """Another region's record is in the table: one node lets it in at once, the others look a while later
+        whether that was done."""
+        self._timers.at(now.mono_ms + self._rank(key) * self._limits.finish_after_ms, self._see_to, key)
+
+    def look_later(self, now: Moment, key: Key) -> None:
+        if key not in self._queued:
+            self._queued.add(key)
+            self._due.append((now.mono_ms + self._limits.finish_after_ms, key))
+
+    def wake(self, now: Moment) -> None:
+        room = self._limits.slice_records
+        while room and self._due and self._due[0][0] <= now.mono_ms:
+            _, key = self._due.popleft()
+            self._queued.discard(key)
+            self._look(now, key)
+            room -= 1
+
+    def _look(self, now: Moment, key: Key) -> None:
+        register = self._acceptor.registers.get(key)
+        if register is not None and register.ballot is None:
+            self._acceptor.fold(key)
+        elif register is not None and now.mono_ms - register.accepted_ms < self._limits.finish_after_ms:
+            self.look_later(now, key)
+        elif self._missing(key) is not None:
+            self._timers.at(now.mono_ms + self._rank(key) * self._limits.finish_after_ms / 2, self._see_to, key)
+
+    def _see_to(self, now: Moment, key: Key) -> None:
+        purpose = self._missing(key)
+        if purpose is not None:
+            self.counts[purpose.value] += 1
+            self._tend(now, purpose, key)
+        if purpose is Purpose.FINISH:
+            self.look_later(now, key)
+
+    def _missing(self, key: Key) -> Purpose | None:
+        """What is to be done about a register, if anything."""
+        register, record = self._acceptor.registers.get(key), self._port.table_record(*key)
+        accepted = register.state.version if register is not None and register.state is not None else NO_VERSION
+        recorded = record.version if record is not None else NO_VERSION
+        if accepted == recorded or (accepted == NO_VERSION and record is not None and record.value is None):
+            return None
+        return Purpose.ENTER if accepted < recorded else Purpose.FINISH
+
+    def _rank(self, key: Key) -> int:
+        """This node's place among the connected ones, by rendezvous."""
+        return sorted(self._connected(), key=lambda node: _weight(node, key)).index(self._node)
+
+
+def _weight(node: str, key: Key) -> int:
+    return xxhash.xxh64_intdigest("/".join((node, *key)).encode())
