@@ -11,6 +11,7 @@ from rich.text import Text
 from lab.bench.lines import Line
 
 HEAD = ("what", "SyncStore", "JetStream", "ratio (least–most)", "bar", "met")
+LEFT = ("bar", "met")
 MET = {True: "yes", False: "NO", None: ""}
 STYLES = {True: "green", False: "bold red", None: ""}
 NOTE = (
@@ -21,14 +22,22 @@ NOTE = (
 
 def shown(lines: Sequence[Line], titles: Mapping[int, str], about: Sequence[str]) -> RenderableType:
     """For a terminal of 80 to 100 columns."""
-    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 1, 0, 0))
-    for name in HEAD:
-        table.add_column(name, justify="left" if name in ("what", "bar", "met") else "right", no_wrap=name == "met")
+    widths = [max(map(len, column)) for column in zip(HEAD, *map(cells, lines), strict=True)][1:]
+    parts: list[RenderableType] = [Text(sentence) for sentence in about]
     for row, some in by_row(lines).items():
-        table.add_row(Text(f"{row}. {titles.get(row, '')}", style="bold"))
-        for line in some:
-            table.add_row(*map(Text, cells(line)[:-1]), Text(MET[line.met], style=STYLES[line.met]))
-    return Group(*(Text(sentence) for sentence in about), Text(""), table, Text(""), Text(NOTE, style="dim"))
+        parts += [Text(f"\n{row}. {titles.get(row, '')}", style="bold"), _table(some, widths)]
+    return Group(*parts, Text(f"\n{NOTE}", style="dim"))
+
+
+def _table(lines: Sequence[Line], widths: Sequence[int]) -> Table:
+    """widths: of all columns but the first, which takes what is left, so that tables stand below each other."""
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 1, 0, 0), expand=True)
+    table.add_column(HEAD[0], ratio=1)
+    for name, width in zip(HEAD[1:], widths, strict=True):
+        table.add_column(name, justify="left" if name in LEFT else "right", width=width, no_wrap=True)
+    for line in lines:
+        table.add_row(*map(Text, cells(line)[:-1]), Text(MET[line.met], style=STYLES[line.met]))
+    return table
 
 
 def markdown(lines: Sequence[Line], titles: Mapping[int, str], about: Sequence[str]) -> str:

@@ -60,6 +60,8 @@ class Core:
         self.links: dict[int, Link] = {}
         self.counters: Counter[str] = Counter()
         self.incarnation = ""
+        self.began_wall_ms = 0
+        """Since when this node knows all that was forgotten: its start, or its last reset."""
         self.known_incarnation = ""
         """The highest incarnation of this node that anybody was found to know."""
         self.storage = ""

@@ -102,6 +102,7 @@ class Engine:
         """Raises Malformed when the log holds what no log holds."""
         core = self.core
         core.now, core.blank = now, blank
+        core.began_wall_ms = now.wall_ms
         voted = recovery.replay(core, recovered)
         core.take_incarnation()
         self._begin_registers(now, voted)

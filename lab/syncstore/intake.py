@@ -236,6 +236,7 @@ class Intake:
             core.append(body)
         self.lost.extend(core.acks[replica.scope].give_up())
         replica.replace(fresh)
+        core.began_wall_ms = core.now.wall_ms
         core.cuts.clear()
         core.stagings.clear()
         core.forget_unsynced(replica.scope)

@@ -45,6 +45,8 @@ class Replica:
         """What another node of the region holds too, as far as it has said so since this node's start."""
         self.table = Table()
         self.floor = Floor()
+        self.dropped_of_closed: dict[str, int] = {}
+        """What the floor named before the mark of its incarnation's end took its place; since this node's start."""
         self.ring = Ring(ring_bytes)
         self.tombstones = Tombstones()
         self.applying: Applying | None = None

@@ -168,7 +168,9 @@ class Requests:
         if time > LATEST_MS:  # no other node would take it
             core.reply(link.number, Reply(request.number, "Refused", "this key's versions are used up"))
             return
-        record = Record(0, request.bucket, request.key, value, time, counter, request.expires if value else 0)
+        record = Record(
+            0, request.bucket, request.key, value, time, counter, request.expires if value is not None else 0
+        )
         core.write(record, Waiting(record, core.now.mono_ms, link.number, request.number))
 
     def _region_state(self, link: Link, request: Request) -> None:
@@ -345,11 +347,14 @@ class Requests:
         token = {origin: entry for origin, entry in resumer.token.items() if origin != ISSUED}
         try:
             covered = all(replica.vector.covers(origin, entry) for origin, entry in token.items() if entry > 0)
-            known = all(token.get(origin, 0) >= entry for origin, entry in replica.floor.vector.entries.items())
+            forgotten = {**replica.floor.vector.entries, **replica.dropped_of_closed}
+            known = all(token.get(origin, 0) >= entry for origin, entry in forgotten.items())
         except ValueError:
             covered, known = True, False
-        expired_since = 0 < replica.floor.expired >= resumer.token.get(ISSUED, 0)
-        if covered and known and not (expired_since or replica.floor.vector.closed):
+        issued_ms = resumer.token.get(ISSUED, 0)
+        expired_since = 0 < replica.floor.expired >= issued_ms
+        older = bool(replica.floor.vector.closed) and issued_ms < core.began_wall_ms
+        if covered and known and not (expired_since or older):
             core.watches.add(watcher)
             watcher.go_on(self._missed(replica, watcher, token), core.now.wall_ms)
             return True

@@ -14,6 +14,7 @@ from lab.syncstore.record import GLOBAL, SCOPES
 from lab.syncstore.replica import Replica
 from lab.syncstore.reports import Report
 from lab.syncstore.vector import Vector
+from lab.syncstore.version import incarnation_of
 from lab.syncstore.wire import Beacon, Credit, encode
 
 SWEEP_MS = 500.0
@@ -207,6 +208,11 @@ class Upkeep:
         """Incarnations that everybody has closed are named by their mark alone."""
         for member, mark in low.closed.items():
             if any(one.startswith(f"{member}/") for one in replica.floor.vector.entries):
+                replica.dropped_of_closed |= {
+                    origin: entry
+                    for origin, entry in replica.floor.vector.entries.items()
+                    if origin.startswith(f"{member}/") and incarnation_of(origin) < mark
+                }
                 replica.floor.vector.close_below(member, mark)
 
     def _close(self, scope: str) -> None:

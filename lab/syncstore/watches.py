@@ -32,7 +32,7 @@ class Watcher:
         self._secured = secured
         self._snapshot: Iterator[Record] = iter(())
         self._in_snapshot = False
-        self._compacted = False
+        self._compacted = self._greets = False
         self._waiting: dict[str, tuple[Record, str, bool]] = {}
 
     def begin(self, snapshot: Iterator[Record], *, compacted: bool) -> None:
@@ -40,7 +40,8 @@ class Watcher:
         self._waiting.clear()
 
     def go_on(self, missed: list[Record], wall_ms: int) -> None:
-        """Resume: what changed since the token."""
+        """Resume: what changed since the token; a first frame even when that is nothing, so that it is known."""
+        self._greets = True
         for record in missed:
             self.show(record, "delete" if absent(record, wall_ms) else "put", False)
 
@@ -55,8 +56,9 @@ class Watcher:
             frame = self._next_of_snapshot(wall_ms, token)
             if frame is not None:
                 return frame
-        if not self._waiting:
+        if not self._waiting and not self._greets:
             return None
+        self._greets = False
         items, size = [], 0
         for key in list(self._waiting):
             record, kind, degraded = self._waiting.pop(key)

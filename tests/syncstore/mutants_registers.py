@@ -293,7 +293,7 @@ MUTANTS: dict[str, tuple[str, int, Mutant]] = {
             _around(proposer, "with_later", _forget_on_entering)),
     ),
     "one token is kept": ("pauses", 0, _around(register_change, "_changed", _keep_one)),
-    "spent tokens are dropped": ("duel", 0, _around(register_change, "_changed", _keep_eight)),
+    "spent tokens are dropped": ("pauses", 0, _around(register_change, "_changed", _keep_eight)),
     "a delete that finds nothing leaves nothing": ("pauses", 0, _around(register_change, "_refusal", _idle_delete)),
     "forgotten ballots have no floor": ("forget", 0, _around(Acceptor, "_drop", _drop_without_floor)),
     "the floor is lost with the process": ("forget", 0, _around(Acceptor, "restore", _restore_without_floor)),

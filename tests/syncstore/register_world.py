@@ -35,7 +35,7 @@ class Profile:
     nodes: int = 3
     clients: int = 3
     keys: int = 2
-    length_ms: float = 4000
+    length_ms: float = 3000
     think_ms: float = 60
     weights: dict[str, int] = field(
         default_factory=lambda: {"get": 30, "put": 15, "delete": 15, "create": 20, "update": 20}
@@ -75,7 +75,6 @@ PROFILES = {
     "partitions": Profile(nodes=5, cut_ms=150, gray_ms=500, loss=0.01),
     "partitions3": Profile(cut_ms=250, gray_ms=400, slow_ms=600, loss=0.01),
     "pauses": Profile(pause_ms=200, slow_ms=600, skew_ms=300),
-    "ghosts": Profile(keys=1, crash_ms=200, blank=0.9, slow_ms=60, down_ms=(1, 10), sync_ms=(0.2, 1), length_ms=3000),
     "copies": Profile(
         keys=5, crash_ms=120, blank=0.9, cut_ms=200, down_ms=(1, 30), length_ms=3000, limits=ONE_BY_ONE, slow_ms=300,
     ),
@@ -90,10 +89,14 @@ PROFILES = {
         weights={"get": 10, "put": 40, "delete": 15, "create": 20, "update": 5},
     ),
     "foreign": Profile(foreign_ms=150, skew_ms=300, crash_ms=1000, cut_ms=800, slow_ms=200, gray_ms=800, think_ms=40),
+    "ghosts": Profile(
+        nodes=5, keys=1, crash_ms=150, blank=0.95, slow_ms=40, down_ms=(1, 10), sync_ms=(0.2, 1), length_ms=2000,
+        think_ms=25,
+    ),
     "forget": Profile(
-        keys=3, slow_ms=300, slow_most_ms=3500, crash_ms=1500, blank=0.3, pause_ms=900, pause_most_ms=2500,
-        cut_ms=2500, length_ms=12000, think_ms=220, limits=FORGETFUL,
-        weights={"get": 25, "put": 10, "delete": 40, "create": 20, "update": 5},
+        keys=6, slow_ms=1000, slow_most_ms=3500, crash_ms=4000, blank=0.5, pause_ms=5000, pause_most_ms=2500,
+        cut_ms=8000, length_ms=15000, think_ms=400, limits=FORGETFUL,
+        weights={"get": 45, "put": 10, "delete": 20, "create": 20, "update": 5},
     ),
     "duel": Profile(keys=1, clients=4, think_ms=5, length_ms=300, gray_ms=500, sticky=0.0),
     "torn": Profile(nodes=5, torn_members=True, cut_ms=500, think_ms=40, length_ms=2000),
@@ -505,8 +508,13 @@ class World:
         self._gray[self._link()] = self.now_ms + self.random.uniform(20, 600)
 
     def _slow_link(self) -> None:
+        """One link's, or all that a node sends."""
         most_ms = self.random.uniform(20, self.profile.slow_most_ms)
-        self._slow[self._link()] = (self.now_ms + self.random.uniform(50, 800), most_ms)
+        until_ms = self.now_ms + self.random.uniform(50, 800)
+        source, target = self._link()
+        targets = [target] if self.random.random() < 0.7 else [one for one in self.nodes if one != source]
+        for one in targets:
+            self._slow[source, one] = (until_ms, most_ms)
 
     def _pause(self) -> None:
         node = self._any()

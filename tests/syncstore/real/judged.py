@@ -19,6 +19,8 @@ from tests.syncstore.real.load import BUCKET, DEFINITE, INDEFINITE, OK, Load, Op
 CONVERGED_S = 20.0
 SLOWER, SLOWER_MS = 3.0, 25.0
 """Another region's p99 may rise to so many times what it was, or by so much: machines are noisy."""
+DEGRADED = 0.03
+"""Of another region's calls so many may be: a node that waits 50 ms for its turn on a busy machine says so."""
 ENOUGH = 100
 """Calls in a stretch, below which its p99 says nothing."""
 SHOWN = 12
@@ -134,13 +136,12 @@ def _latest(writes: Iterable[Operation]) -> tuple[Version, Operation | None]:
 
 
 def going_back(operations: list[Operation]) -> list[str]:
-    """Reads that showed an older version than a call of the same session had returned before they began.
-    operations: of one session."""
+    """Reads that showed an older version than a call of the same session had returned before they began."""
     found: list[str] = []
-    by_key: dict[tuple[str, str], list[Operation]] = {}
+    by_key: dict[tuple[str, int, str, str], list[Operation]] = {}
     for one in operations:
         if one.result == OK and one.revision:
-            by_key.setdefault((one.scope, one.key), []).append(one)
+            by_key.setdefault((one.region, one.session, one.scope, one.key), []).append(one)
     for several in by_key.values():
         for one in several:
             if one.op == "get":
@@ -154,10 +155,12 @@ def going_back(operations: list[Operation]) -> list[str]:
 
 
 def undisturbed(load: Load, began_s: float, ended_s: float) -> None:
-    """In this stretch every call succeeded, none was degraded, and all were about as fast as before it."""
+    """In this stretch every call succeeded, hardly any was degraded, and all were about as fast as before it."""
     during = load.since(began_s, ended_s)
-    bad = [one for one in during if one.result != OK or one.degraded]
+    bad = [one for one in during if one.result != OK]
     assert not bad, f"{load.region} noticed: {shares(during)}: " + "; ".join(map(str, bad[:SHOWN]))
+    degraded = [one for one in during if one.degraded]
+    assert len(degraded) <= DEGRADED * len(during), f"{load.region}: {len(degraded)} of {len(during)} were degraded"
     before_ms, during_ms = p99_ms(load.since(0, began_s)), p99_ms(during)
     most_ms = max(SLOWER * before_ms, before_ms + SLOWER_MS)
     assert during_ms <= most_ms, f"{load.region}'s p99 rose from {before_ms:.1f} ms to {during_ms:.1f} ms"

@@ -1,6 +1,6 @@
 """Clients of one region that call at a steady rate, however slow the answers are, and note every outcome.
 
-Owns what is called and what is noted. Judges nothing: that is `judged`'s.
+There is one for each node of the region, which prefers that node, so that every node has work. Owns what is called and what is noted. Judges nothing: that is `judged`'s.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ import asyncio
 import random
 import time
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 
 from lab.syncstore.client import Bucket, Client, SyncStoreError, Timeout, connect
-from lab.syncstore.record import GLOBAL, LWW, REGION, bucket_name
+from lab.syncstore.record import GLOBAL, REGION, SCOPES
 
 OK, DEFINITE, INDEFINITE = "ok", "definite", "indefinite"
 TIMEOUT_S = 5.0
@@ -30,11 +30,12 @@ BUCKET = "real"
 class Operation:
     """One call. result: ok; definite: certainly did not happen; indefinite: it may have; "": not answered yet.
 
-    value: what was to be written, or what was read; None for absent, and of a delete. Times are s of the
-    monotonic clock.
+    value: what was to be written, or what was read; None for absent, and of a delete. session: which of
+    the region's clients called. Times are s of the monotonic clock.
     """
 
     region: str
+    session: int
     op: str
     scope: str
     key: str
@@ -57,18 +58,18 @@ class Operation:
     def __str__(self) -> str:
         kept = f" {self.value.decode()[:40]}" if self.value is not None else ""
         told = f" {self.revision}" if self.revision else f" {self.error[:200]}" if self.error else ""
-        return f"{self.region} {self.op} {self.key}{kept} → {self.result}{' degraded' * self.degraded}{told}"
+        return f"{self.region}#{self.session} {self.op} {self.key}{kept} → {self.result}{' degraded' * self.degraded}{told}"
 
 
 class Load:
     """operations: all calls so far, in the order they were made."""
 
-    def __init__(self, client: Client, region: str, rate_hz: float, value_bytes: int = 100) -> None:
-        self.client, self.region, self.rate_hz, self.value_bytes = client, region, rate_hz, value_bytes
+    def __init__(self, clients: list[Client], region: str, rate_hz: float, value_bytes: int = 100) -> None:
+        self.clients, self.region, self.rate_hz, self.value_bytes = clients, region, rate_hz, value_bytes
         self.operations: list[Operation] = []
-        self.buckets: dict[str, Bucket] = {
-            scope: client.bucket(BUCKET, scope=scope, timeout=TIMEOUT_S) for scope in (GLOBAL, REGION)
-        }
+        self._buckets: list[dict[str, Bucket]] = [
+            {scope: client.bucket(BUCKET, scope=scope, timeout=TIMEOUT_S) for scope in SCOPES} for client in clients
+        ]
         self._chance = random.Random(region)
         self._calls: set[asyncio.Task[None]] = set()
         self._going: asyncio.Task[None] | None = None
@@ -104,7 +105,7 @@ class Load:
         if op == "put" and kind == "fleeting" and self._chance.random() < DELETES:
             op = "delete"
         value = f"{self.region}:{number}:".encode().ljust(self.value_bytes, b".") if op == "put" else None
-        one = Operation(self.region, op, scope, key, value, time.monotonic())
+        one = Operation(self.region, number % len(self.clients), op, scope, key, value, time.monotonic())
         self.operations.append(one)
         task = asyncio.ensure_future(self._call(one))
         self._calls.add(task)
@@ -121,7 +122,7 @@ class Load:
         return GLOBAL, f"own/{self.region}/{pick(OWN_KEYS)}"
 
     async def _call(self, one: Operation) -> None:
-        bucket = self.buckets[one.scope]
+        bucket = self._buckets[one.session][one.scope]
         try:
             if one.op == "get":
                 entry = await bucket.get(one.key)
@@ -141,27 +142,24 @@ class Load:
 @asynccontextmanager
 async def loads(regions: dict[str, list[str]], rate_hz: float = 150) -> AsyncIterator[dict[str, Load]]:
     """One in each region, already going; at the end every call is answered. regions: region → its nodes' URLs."""
-    clients = {region: await connect(urls) for region, urls in regions.items()}
-    going = {region: Load(client, region, rate_hz) for region, client in clients.items()}
-    try:
-        for load in going.values():
-            load.begin()
-        yield going
-        await asyncio.gather(*(load.end() for load in going.values()))
-    finally:
-        for load in going.values():
-            if load._going is not None:
-                load._going.cancel()
-        for client in clients.values():
-            await client.close()
+    async with AsyncExitStack() as stack:
+        going = {region: Load(await _clients(stack, urls), region, rate_hz) for region, urls in regions.items()}
+        try:
+            for load in going.values():
+                load.begin()
+            yield going
+        finally:
+            await asyncio.gather(*(load.end() for load in going.values()))
+
+
+async def _clients(stack: AsyncExitStack, urls: list[str]) -> list[Client]:
+    """One for each, which prefers it."""
+    orders = [urls[first:] + urls[:first] for first in range(len(urls))]
+    return [await stack.enter_async_context(connect(order, shuffle=False)) for order in orders]
 
 
 def of_all(going: dict[str, Load]) -> list[Operation]:
     return [one for load in going.values() for one in load.operations]
-
-
-def bucket_of(scope: str) -> str:
-    return bucket_name(scope, LWW, BUCKET)
 
 
 def shares(operations: Iterable[Operation]) -> dict[str, int]:

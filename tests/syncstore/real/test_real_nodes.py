@@ -30,11 +30,11 @@ def urls(one: Cluster) -> dict[str, list[str]]:
 
 
 async def all_is_well(one: Cluster, going: dict[str, Load], **rules: bool) -> dict[str, dict]:
-    """After the load has ended."""
+    """After the load has ended. rules: of `judged.kept`."""
     statuses = await judged.converged(one)
     await judged.kept(one, of_all(going), **rules)
-    for load in going.values():
-        assert not judged.going_back(load.operations)
+    back = judged.going_back(of_all(going))
+    assert not back, "\n".join(back[: judged.SHOWN])
     return statuses
 
 
@@ -49,9 +49,9 @@ def test_kill_of_a_node(tmp_path: Path, victim: str):
             await one[victim].restart()
             await asyncio.sleep(3)
             ended_s = time.monotonic()
+        await all_is_well(one, going)
         judged.undisturbed(going[OTHER], began_s, ended_s)
         judged.done(going[FAULTED].since(began_s, ended_s), 0.99)
-        await all_is_well(one, going)
 
     with cluster(tmp_path, [FAULTED, OTHER]) as one:
         run(work(), 60)
@@ -69,9 +69,9 @@ def test_kills_in_turn_without_a_rest(tmp_path: Path):
                 await asyncio.sleep(1)
                 await node.restart()
             ended_s = time.monotonic()
+        await all_is_well(one, going)
         judged.undisturbed(going[OTHER], began_s, ended_s)
         judged.done(going[FAULTED].since(began_s, ended_s), 0.95)
-        await all_is_well(one, going)
 
     with cluster(tmp_path, [FAULTED, OTHER]) as one:
         run(work(), 60)
@@ -91,11 +91,11 @@ def test_pause_of_30_s(tmp_path: Path, victims: list[str]):
                 one[name].go_on()
             await asyncio.sleep(5)
             ended_s = time.monotonic()
+        await all_is_well(one, going)
         judged.undisturbed(going[OTHER], began_s, ended_s)
         if len(victims) < len(one.regions[FAULTED]):
             judged.done(going[FAULTED].since(began_s, ended_s), 0.98)
         judged.done(going[FAULTED].since(resumed_s + 2, ended_s), 0.9)
-        await all_is_well(one, going)
 
     with cluster(tmp_path, [FAULTED, OTHER]) as one:
         run(work(), 80)
@@ -114,9 +114,9 @@ def test_short_pauses(tmp_path: Path):
                 node.go_on()
                 await asyncio.sleep(0.5)
             ended_s = time.monotonic()
+        await all_is_well(one, going)
         judged.undisturbed(going[OTHER], began_s, ended_s)
         judged.done(going[FAULTED].since(began_s, ended_s), 0.98)
-        await all_is_well(one, going)
 
     with cluster(tmp_path, [FAULTED, OTHER]) as one:
         run(work(), 60)
@@ -137,10 +137,10 @@ def test_kill_of_a_whole_region(tmp_path: Path):
             back_s = time.monotonic()
             await asyncio.sleep(6)
             ended_s = time.monotonic()
+        await all_is_well(one, going, degraded_too=False)
         for region in (OTHER, "us"):
             judged.undisturbed(going[region], began_s, ended_s)
         judged.done(going[FAULTED].since(back_s + 2, ended_s), 0.8)
-        await all_is_well(one, going, degraded_too=False)
 
     with cluster(tmp_path, [FAULTED, OTHER, "us"]) as one:
         run(work(), 60)
