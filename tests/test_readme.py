@@ -136,7 +136,7 @@ def test_the_example_fault_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_every_make_command_names_what_there_is(line: str) -> None:
     words = shlex.split(line.partition("#")[0])
     given = dict(word.split("=", 1) for word in words[2:])
-    for arm in given.get("BACKENDS", "jetstream-stretched").split():
+    for arm in given.get("BACKENDS", "jetstream-stretched syncstore").split():
         for leaders_in in given.get("LEADERS_IN", "").split(","):
             plan.make(
                 ROOT / "experiments" / f"{given.get('EXPERIMENT', 'gray-region')}.yaml",

@@ -91,7 +91,8 @@ class Cut:
             yield encode(DeltaEnd(self.scope, self.number, self._parts, self.base, self.vector, self.floor))
 
     def _framed(self, records: Iterator[Record], limit_bytes: int, reset: bool) -> Iterator[bytes]:
-        origin, waiting, size = "", [], 0
+        origin, size = "", 0
+        waiting: list[bytes] = []
         for record in records:
             encoded = encode_record(record)
             if waiting and (record.origin != origin or size + len(encoded) > limit_bytes - PART_OVERHEAD_BYTES):

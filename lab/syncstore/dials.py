@@ -202,10 +202,10 @@ class Dials:
             feed, asked, cut = link.feeds.get(scope), hello.resume.get(scope), core.cuts.get((link.node, scope))
             if feed is None or asked is None or cut is None or RESUME not in core.config.features:
                 continue
-            number, *position = asked
+            number, parts, origin, sequence = asked
             if cut[0].number == number:
                 del core.cuts[link.node, scope]
-                feed.resume(cut[0], Position(*position))
+                feed.resume(cut[0], Position(parts, origin, sequence))
                 core.counters["deltas_resumed"] += 1
 
     # -- dialling --------------------------------------------------------------------------------

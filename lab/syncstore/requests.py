@@ -91,7 +91,7 @@ class Requests:
         elif operation == "watch":
             self._watch(link, request)
         elif operation == "unwatch":
-            core.watches.end(link.number, int(request.key))
+            self._unwatch(link.number, int(request.key))
             core.reply(link.number, Reply(request.number))
         elif operation == "status":
             self._tell_status(link, request)
@@ -325,6 +325,10 @@ class Requests:
                 self.resumers.append(resumer)
             return
         self._begin(watcher, compacted=False)
+
+    def _unwatch(self, link: int, number: int) -> None:
+        self.core.watches.end(link, number)
+        self.resumers = [one for one in self.resumers if (one.watcher.link, one.watcher.number) != (link, number)]
 
     def _begin(self, watcher: Watcher, *, compacted: bool) -> None:
         shelf = self.core.replicas[watcher.bucket.partition("/")[0]].table.shelves.get(watcher.bucket)

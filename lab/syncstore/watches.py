@@ -43,7 +43,7 @@ class Watcher:
         """Resume: what changed since the token; a first frame even when that is nothing, so that it is known."""
         self._greets = True
         for record in missed:
-            self.show(record, "delete" if absent(record, wall_ms) else "put", False)
+            self.show(record, "delete" if absent(record, wall_ms) else "put", not self._secured(record))
 
     def show(self, record: Record, kind: str, degraded: bool) -> None:
         held = self._waiting.get(record.key)

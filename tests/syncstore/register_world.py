@@ -352,6 +352,28 @@ class World:
     def at(self, delay_ms: float, action: Callable[[], None]) -> None:
         heapq.heappush(self._heap, (self.now_ms + delay_ms, next(self._order), action))
 
+    def open(self, *names: str) -> World:
+        """Start these nodes, or all, and let them meet."""
+        for name in names or self.nodes:
+            self._start(name)
+        self.pass_ms(40)
+        return self
+
+    def pass_ms(self, length_ms: float) -> None:
+        self._until(self.now_ms + length_ms)
+
+    def ask(self, name: str, op: str, key: str = "k", patience_ms: float = 3000, **more: Any) -> Reply:
+        """One request at a node, its reply waited for."""
+        replies: list[Reply] = []
+        node = self.nodes[name]
+        node.run(
+            lambda: node.registers.request(node.now, Request(1, op, BUCKET, key, **more), replies.append), node.epoch
+        )
+        end_ms = self.now_ms + patience_ms
+        while not replies and self.now_ms < end_ms:
+            self.pass_ms(1)
+        return replies[0]
+
     def run(self) -> World:
         for name in self.nodes:
             self._start(name)
@@ -446,20 +468,31 @@ class World:
             if other != name:
                 self.at(self.random.uniform(1, 10), lambda other=other: self._connect(name, other))  # type: ignore[misc]
 
+    def crash(self, name: str) -> None:
+        self.nodes[name].crash()
+        for other in self.nodes:
+            if other != name:
+                self.at(self.random.uniform(1, 20), lambda other=other: self._disconnect(name, other))  # type: ignore[misc]
+
+    def start(self, name: str) -> None:
+        self._start(name)
+
+    def cut(self, *pairs: tuple[str, str]) -> None:
+        for pair in pairs:
+            self._cut[pair] += 1
+            self._disconnect(*pair)
+
     def _crash(self) -> None:
         node = self._any()
         may_lose = self._may_lose_a_disk(node)
         if not node.alive or not may_lose:
             return
         kind = self.random.random()
-        node.crash()
+        self.crash(node.name)
         if kind < self.profile.blank:
             node.log, node.synced, node.old_logs, node.has_old_disk = [], 0, [], False
         elif kind < self.profile.blank + self.profile.old_disk:
             self._restore_old(node)
-        for other in self.nodes:
-            if other != node.name:
-                self.at(self.random.uniform(1, 20), lambda other=other: self._disconnect(node.name, other))  # type: ignore[misc]
         self.at(self.random.uniform(*self.profile.down_ms), lambda: self._start(node.name))
 
     def _may_lose_a_disk(self, node: Node) -> bool:

@@ -1,9 +1,15 @@
 """A running node: the only sockets, timers, threads and tasks around the sans-IO core.
 
-node       Node: gives the engine what happens, in batches, and time for what can wait
-├── links       all connections, and what the engine sends    ├── disk       the thread that syncs
-│   ├── transport   one connection: frames out of bytes       ├── snapshots  tables to disk, in slices
-│   ├── listen      who comes in                              ├── pulse      timers, and how late they are
-│   └── dial        who is called                             └── http       /metrics /healthz /readyz /status
-serve      the `serve` command: settings (settings, settings_file, addresses), say, signals
+serve      the `serve` command: options, signals, exit codes
+├── settings        who, where: from options, or from a file (settings_file, example; addresses)
+└── running         a node put together, started and stopped in order
+    ├── http            /metrics /healthz /readyz /status
+    └── node            the order of things within one turn of the loop
+        ├── connections     who may come in, who is called, what the engine sends
+        │   ├── transport       one connection: frames out of bytes, one write a turn
+        │   ├── listen, dial    in and out       └── foreign     other regions' frames, until there is time
+        ├── disk            the thread that syncs (histogram: how long that takes)
+        ├── snapshots       the table to disk, in slices
+        └── pulse           when the engine is woken, how late the loop is
+say        lines on stderr
 """
