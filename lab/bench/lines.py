@@ -96,6 +96,8 @@ def worded(value: float, unit: str) -> str:
     """`12,345/s`, `0.42 ms`."""
     if not math.isfinite(value):
         return "none"
+    if isinstance(value, int):  # a count
+        return f"{value:,} {unit}"
     return f"{_digits(value)}{'' if unit.startswith('/') else ' '}{unit}"
 
 

@@ -92,7 +92,7 @@ class Core:
 
     def take_incarnation(self, above: str = "") -> None:
         """Begin a new incarnation: what is written from now on is written under it."""
-        above = max(above, self.incarnation, self.known_incarnation)
+        above = self.known_incarnation = max(above, self.incarnation, self.known_incarnation)
         for replica in self.replicas.values():
             self.flush_batch(replica)
             above = max(above, replica.vector.latest_incarnation(self.config.region, self.config.node))
@@ -120,10 +120,12 @@ class Core:
             raise Malformed("expected incarnations of this node from before the year 2200")
         replica.know(one for one in vector.entries if self.is_member(one))
         for of, entry in sorted(mine):
-            self.known_incarnation = max(self.known_incarnation, of)
-            if (of, entry) > (self.incarnation, replica.sequence):
+            above = (of, entry) > (self.incarnation, replica.sequence)
+            if above or (entry and not self.blank and self.known_incarnation < of < self.incarnation):
                 self.counters["restored_disk"] += 1
                 self.tell("others know writes of this node that it does not: was an old disk restored?")
+            self.known_incarnation = max(self.known_incarnation, of)
+            if above:
                 self.take_incarnation()
 
     def peers(self) -> list[Link]:

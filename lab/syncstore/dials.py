@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from lab.syncstore.core import Core
 from lab.syncstore.delta import RESET, Position
+from lab.syncstore.errors import Malformed
 from lab.syncstore.feed import Feed
 from lab.syncstore.gateway import should_hear, targets
 from lab.syncstore.links import CLIENT, PEER, WAN, Link, refusal
@@ -106,8 +107,7 @@ class Dials:
             stated = hello.vectors.get(scope)
             floor = hello.floors.get(scope)
             if stated is None or floor is None:
-                core.drop(link, "expected vectors and floors in a node's hello", "malformed")
-                return
+                raise Malformed("expected vectors and floors in a node's hello")
             link.stated[scope], link.floors[scope] = stated.copy(), floor
             core.heard_of_me(scope, stated)
             if link.purpose == PEER:

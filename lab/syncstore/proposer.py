@@ -151,11 +151,11 @@ class Proposer:
     # -- answers -----------------------------------------------------------------------------------------
 
     def answered(self, now: Moment, node: str, answer: Told | Accepted) -> None:
-        round_ = self._rounds.get(answer.number)
-        if round_ is None or isinstance(answer, Accepted) is not (round_.phase is Phase.ACCEPT):
-            return
         if node != self._node and not self._seat.hear(node, answer.voter):
             self.counts["stale votes"] += 1
+            return
+        round_ = self._rounds.get(answer.number)
+        if round_ is None or isinstance(answer, Accepted) is not (round_.phase is Phase.ACCEPT):
             return
         round_.answers[node] = answer
         line = self._queue.lines[round_.work.key]

@@ -1,10 +1,11 @@
-"""When a deleted register may be forgotten: old enough, and its tombstone accepted by every node.
+"""When a deleted register may be forgotten: old enough, its tombstone accepted and recorded by every node.
 
 Owns the candidates and the tally over them. Knows nothing of the log or of sockets.
 
 One node tallies: the first by name, and each next one only after as much time again, should the first
 have forgotten alone. It asks all nodes; what all hold they all drop, itself last, so that whoever is
-missed is asked again. Who lags is made to accept the tombstone once more (`repeat`).
+missed is asked again. Who lags is made to accept the tombstone once more (`repeat`). A table that lacked the
+tombstone would still hold what was deleted, and let it into the forgotten register as a later record.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import heapq
 from collections.abc import Callable
 from math import inf
 
-from lab.syncstore.acceptor import Acceptor
+from lab.syncstore.acceptor import Acceptor, Register
 from lab.syncstore.paxos import Ballot, Forget, Forgotten, Holding, Key, State, Tallied, Tally, Voter
 from lab.syncstore.ports import Moment
 from lab.syncstore.register_seat import Seat
@@ -24,7 +25,8 @@ PATIENCE_MS = 2000.0
 
 
 class Forgetter:
-    """send: to all other nodes. repeat: has a register accepted once more, by all."""
+    """recorded: the version the own table holds. send: to all other nodes. repeat: has a register accepted
+    once more, by all."""
 
     def __init__(
         self,
@@ -32,11 +34,12 @@ class Forgetter:
         acceptor: Acceptor,
         age_ms: float,
         piece: int,
+        recorded: Callable[[Key], Version],
         send: Callable[[Tally | Forget], None],
         repeat: Callable[[Moment, Key], None],
     ) -> None:
         self._seat, self._acceptor, self._age_ms, self._piece = seat, acceptor, age_ms, piece
-        self._send, self._repeat = send, repeat
+        self._recorded, self._send, self._repeat = recorded, send, repeat
         self._rank = sum(one < seat.node for one in seat.others)
         self._since: dict[Key, tuple[Version, float]] = {}
         """Since when each was seen deleted, at which version."""
@@ -92,7 +95,7 @@ class Forgetter:
             return None
         due_ms = since[1] + self._age_ms * (1 + self._rank)
         gone = register.state.value is None or register.state.expires <= now.wall_ms
-        if now.mono_ms < due_ms or not gone or not self._seat.votes:
+        if now.mono_ms < due_ms or not gone or not self._seat.votes or not self._is_recorded(key, register):
             self._again(key, max(due_ms, now.mono_ms + self._age_ms / 4))
             return None
         return register.ballot
@@ -105,13 +108,18 @@ class Forgetter:
     # -- as the one that is asked ------------------------------------------------------------------------
 
     def asked(self, ask: Tally) -> Tallied | None:
-        """To be sent once all that was persisted before is durable."""
+        """To be sent once all that is held is durable, in the log and in the table."""
         if not self._seat.votes:
             return None
-        held = [
-            at for at, (bucket, key, ballot) in enumerate(ask.holdings) if self._acceptor.holds((bucket, key), ballot)
-        ]
+        held = [at for at, (bucket, key, ballot) in enumerate(ask.holdings) if self._holds((bucket, key), ballot)]
         return Tallied(ask.number, self._seat.voter(), held)
+
+    def _holds(self, key: Key, ballot: Ballot) -> bool:
+        register = self._acceptor.registers.get(key)
+        return self._acceptor.holds(key, ballot) and (register is None or self._is_recorded(key, register))
+
+    def _is_recorded(self, key: Key, register: Register) -> bool:
+        return register.state is not None and self._recorded(key) >= register.state.version
 
     def told(self, ask: Forget) -> Forgotten | None:
         if not self._seat.votes:

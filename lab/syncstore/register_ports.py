@@ -19,7 +19,8 @@ class RegistersPort(Protocol):
         ...
 
     def persist(self, payload: bytes) -> int:
-        """Append to this node's log. The position that must be durable for it: never lower than the last one."""
+        """Append to this node's log, after what `table_record` has shown so far. The position that must be
+        durable for it: above 0, never lower than the last one."""
         ...
 
     def write(
@@ -39,7 +40,10 @@ class RegistersPort(Protocol):
         """A new version of this node: above the given one, its clock and the last version it made."""
         ...
 
-    def table_record(self, bucket: str, key: str) -> Record | None: ...
+    def table_record(self, bucket: str, key: str) -> Record | None:
+        """The present record. None while this node's table may lack deletes which its region's others hold: a
+        blank node's, before it has their snapshot. What it shows may enter a register."""
+        ...
 
     def bits(self) -> int:
         """64 random bits."""

@@ -37,6 +37,7 @@ from lab.syncstore.paxos import (
     Forget,
     Forgotten,
     Greeting,
+    Key,
     Prepare,
     Query,
     Question,
@@ -55,6 +56,7 @@ from lab.syncstore.register_round import Purpose
 from lab.syncstore.register_seat import Seat
 from lab.syncstore.register_seating import Seating
 from lab.syncstore.register_timers import Outbox, Timers
+from lab.syncstore.version import NO_VERSION, Version
 from lab.syncstore.wire import Reply, Request
 
 
@@ -92,7 +94,7 @@ class Registers:
             lambda: [self._node, *self._connected()],
         )  # fmt: skip
         self._forgetter = Forgetter(
-            seat, acceptor, limits.register_forget_ms, limits.slice_records, self._tell_all,
+            seat, acceptor, limits.register_forget_ms, limits.slice_records, self._recorded, self._tell_all,
             lambda now, key: self._proposer.tend(now, Purpose.REPEAT, key),
         )  # fmt: skip
         self._handlers = {
@@ -241,8 +243,8 @@ class Registers:
 
     def _tally(self, now: Moment, node: str, ask: Tally) -> None:
         answer = self._forgetter.asked(ask)
-        if answer is not None:
-            self._answer(node, self._position, answer)
+        if answer is not None:  # durable with a later entry than whatever the table held just now
+            self._answer(node, self._persist(entries.Floor(self._acceptor.floor)), answer)
 
     def _tallied(self, now: Moment, node: str, answer: Tallied) -> None:
         if self._seat.hear(node, answer.voter):
@@ -252,6 +254,10 @@ class Registers:
         answer = self._forgetter.told(ask)
         if answer is not None:
             self._answer(node, self._position, answer)
+
+    def _recorded(self, key: Key) -> Version:
+        record = self._port.table_record(*key)
+        return record.version if record is not None else NO_VERSION
 
     # -- the disk and the network ----------------------------------------------------------------------------
 
@@ -286,13 +292,14 @@ class Registers:
         self._inbox.append(ask)
 
     def _tell_all(self, ask: Tally | Forget) -> None:
-        body = paxos.encode(ask)
+        """Once what this node holds itself is durable."""
+        body, position = paxos.encode(ask), self._persist(entries.Floor(self._acceptor.floor))
 
         def tell(now: Moment) -> None:
             for node in self._connected():
                 self._port.send(node, body)
 
-        self._outbox.when(self._position, tell)
+        self._outbox.when(position, tell)
 
     def _connected(self) -> list[str]:
         return [node for node in self._seat.others if node in self._peers]

@@ -172,12 +172,17 @@ class Maker:
 
     def hello(self, kind: str) -> list[Any]:
         region, node = NAMES.get(kind) or ("s", self.dialled())
-        vectors = {scope: self.vector(kind) for scope in ("global", "region")}
-        floors = {scope: self.floor(kind) for scope in ("global", "region")}
+        vectors = {scope: self.vector(kind) for scope in self.scopes()}
+        floors = {scope: self.floor(kind) for scope in self.scopes()}
         purpose = {"dialled": "wan", "accepted": "wan"}.get(kind, kind)
         members = self.net.config(VICTIM).members_hash
         nodes = [vectors, floors, self.number(), self.chance.random() < 0.1] if kind != "client" else []
+        if nodes and self.chance.random() < 0.5:
+            nodes.append({scope: [7, self.number(), self.origin(kind), self.number()] for scope in self.scopes()})
         return [1, "test", [1, 1], [], members, region, node, incarnation(1), purpose, self.number(), *nodes]
+
+    def scopes(self) -> tuple[str, ...]:
+        return ("global", "region") if self.chance.random() < 0.95 else self.one((), ("global",), ("x", "region"))
 
     def dialled(self) -> str:
         return self.net.regions_dialled
@@ -417,7 +422,7 @@ class Round:
         self.chance = random.Random(seed)
         self.lies = self.chance.random() < 0.5
         self.net = World(seed)
-        self.net.run(2500, 25)
+        self.net.run(2500 if self.chance.random() < 0.7 else 25, 25)
         self.maker = Maker(self.chance, self.net, lies=self.lies)
         self.client = Client(self.net, VICTIM)
         self.written: dict[str, bytes] = {}

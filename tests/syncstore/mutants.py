@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from lab.syncstore.simulate.faults import schedule
 from lab.syncstore.simulate.run import Run
 from lab.syncstore.simulate.world import drawn
 
@@ -35,6 +36,8 @@ class Mutant:
     seed: int | None = None
     given: dict[str, Any] = field(default_factory=dict)
     """What its world's plan has beside the seed."""
+    needs: tuple[str, ...] = ()
+    """Kinds of harm without one of which no world can fall: where to look for a seed."""
     why: str = ""
 
 
@@ -109,12 +112,14 @@ MUTANTS = (
         "a receiver whose own floor the cut does not cover refuses a delta",
         "replica:Replica.covers_delta",
         (("and end.vector.covers_all(self.floor.vector)", ""),),
+        needs=('evict', 'restored'),
     ),
     Mutant(
         "delta-floor-ignored",
         "a receiver whose vector does not cover the sender's floor refuses a delta",
         "replica:Replica.covers_delta",
         (("and self.vector.covers_all(end.floor.vector)", ""),),
+        needs=('evict', 'restored'),
     ),
     Mutant(
         "covered-merged-again",
@@ -133,6 +138,7 @@ MUTANTS = (
         "a socket with more than so much unsent stops its stream",
         "engine:Engine._feed",
         (("or core.outlet.unsent(link.number) > limits.unsent_bytes", ""),),
+        needs=('flood',),
     ),
     Mutant(
         "acknowledged-undurable",
@@ -151,54 +157,63 @@ MUTANTS = (
         "what a peer says it holds is in its log",
         "engine:Engine._tell_held",
         (("if not core.written():", "if False:"),),
+        needs=('all-blank',),
     ),
     Mutant(
         "copies-never-synced",
         "what a peer holds is synced there within 100 ms",
         "engine:Engine.wants_sync",
         (("return now.mono_ms - core.oldest_unsynced_ms() >= core.config.limits.sync_within_ms", "return False"),),
+        needs=('all-blank',),
     ),
     Mutant(
         "never-degraded",
         "after 50 ms without any peer's word a write is acknowledged as degraded",
         "acks:Acks._settle",
         (("if late and now_ms - one.since_ms < self._after_ms:", "if late:"),),
+        needs=('inside', 'kill'),
     ),
     Mutant(
         "silent-link-kept",
         "after 2 s without a byte: next node",
         "dials:Dials._silent",
         (("if link.purpose != CLIENT and", "if False and link.purpose != CLIENT and"),),
+        needs=('cut', 'inside', 'between', 'one-way'),
     ),
     Mutant(
         "no-third-region",
         "a third region's records come by delta when the receiver has been behind on them for a while",
         "feed:Feed.states",
         (("if any(now_ms - since >= waited for since, _ in behind.values())", "if False"),),
+        needs=('between',),
     ),
     Mutant(
         "wan-first",
         "local operations first: bounded WAN work per loop turn",
         "intake:Intake.work",
         ((">= count:", ">= 10**9:"),),
+        needs=('flood',),
     ),
     Mutant(
         "no-credit",
         "credit in bytes: what a region may send before the receiver has worked it off",
         "engine:Engine._feed",
         (("if link.credit <= 0 or", "if"),),
+        needs=('flood',),
     ),
     Mutant(
         "no-probe",
         "an unreachable peer is probed again",
         "dials:Dials._failed",
         (("span = min(limits.probe_ms,", "span = 1e9 + 0 * min(limits.probe_ms,"),),
+        needs=('cut', 'between', 'inside'),
     ),
     Mutant(
         "no-backoff",
         "reconnects back off",
         "dials:Dials._failed",
         (("span = min(limits.probe_ms,", "span = 0 * min(limits.probe_ms,"),),
+        needs=('cut', 'between', 'inside'),
     ),
     Mutant(
         "gateway-does-not-pass-on",
@@ -212,18 +227,21 @@ MUTANTS = (
         "a new version is above the key's present record",
         "core:Core.new_version",
         (("above = (*above, (present.time, present.counter))", "pass"),),
+        needs=('skew',),
     ),
     Mutant(
         "below-the-session",
         "a new version is above the session's token for that key",
         "requests:Requests._write",
         (("core.new_version(present, (saw.time, saw.counter))", "core.new_version(present)"),),
+        needs=('skew',),
     ),
     Mutant(
         "clock-follows-versions",
         "received versions never move a node's clock",
         "version:VersionClock.next",
         (("return made", "self.time, self.counter = made\n    return made"),),
+        needs=('skew',),
     ),
     Mutant(
         "incarnation-kept",
@@ -236,18 +254,21 @@ MUTANTS = (
                 " else incarnation(",
             ),
         ),
+        needs=('restored', 'power', 'kill'),
     ),
     Mutant(
         "closed-though-unequal",
         "an incarnation is closed when every member node states the same sequence held and durable",
         "reports:_agrees",
         (("report.low.get(origin) == sequence and held in (sequence, WHOLE) and", ""),),
+        needs=('kill', 'power'),
     ),
     Mutant(
         "closed-before-known",
         "an incarnation is closed by reports made after its successor was known",
         "reports:_agrees",
         (("and report.low.knows_newer(origin)", ""),),
+        needs=('kill', 'power', 'restored'),
     ),
     # -- Deletes and expiry ----------------------------------------------------------------------
     Mutant(
@@ -255,66 +276,77 @@ MUTANTS = (
         "a tombstone is dropped when it is old enough, and not above the node's clock",
         "tombstones:Tombstones.droppable",
         (("ended + age_ms <= wall_ms and", ""),),
+        needs=('skew', 'evict', 'restored'),
     ),
     Mutant(
         "dropped-unreported",
         "a tombstone is dropped when every member node's durable vector covers it",
         "tombstones:Tombstones.droppable",
         (("and low.covers(record.origin, record.sequence)", ""),),
+        needs=('cut', 'restored'),
     ),
     Mutant(
         "dropped-uncovered",
         "a tombstone is dropped when my vector covers the reports",
         "reports:all_hold",
         (("if report is None or not mine.covers_all(report.high):", "if report is None:"),),
+        needs=('between', 'cut', 'evict'),
     ),
     Mutant(
         "dropped-below-the-clock",
         "dropping a tombstone raises the node's last version to it",
         "upkeep:Upkeep._forget",
         (("core.clock.raise_to(replica.floor.time, replica.floor.counter)", "pass"),),
+        needs=('skew',),
     ),
     Mutant(
         "no-floor",
         "what was dropped raises the floor",
         "replica:Replica.drop",
         (("self.floor.vector.raise_to(record.origin, record.sequence)", "pass"),),
+        needs=('evict', 'restored'),
     ),
     Mutant(
         "taken-from-above-my-vector",
         "whoever does not cover a peer's floor takes nothing from it but a reset",
         "intake:Intake.may_take",
         (("return theirs is None or self.core.replicas[scope].vector.covers_all(theirs.vector)", "return True"),),
+        needs=('evict', 'restored'),
     ),
     Mutant(
         "sent-below-the-floor",
         "whoever does not cover a peer's floor sends it nothing",
         "dials:Dials.agree",
         (("feed.open = covered and covering", "feed.open = True"),),
+        needs=('evict', 'restored'),
     ),
     Mutant(
         "own-records-not-kept",
         "records of the own region beyond a reset's vector survive",
         "intake:Intake._survivors",
         (("if region_of(origin) == region", "if False"),),
+        needs=('evict',),
     ),
     Mutant(
         "old-version-kept",
         "where the snapshot lacks the key a record is written again just above its highest dropped version",
         "intake:Intake._write_again",
         (("if present is None:", "if False:"),),
+        needs=('evict',),
     ),
     Mutant(
         "foreign-records-kept",
         "only records of the own region survive a reset",
         "intake:Intake._survivors",
         (("if region_of(origin) == region", "if True"),),
+        needs=('evict',),
     ),
     Mutant(
         "same-incarnation-after-reset",
         "what survives a reset is written under a new incarnation",
         "intake:Intake._replaced",
         (("core.take_incarnation()", "replica.renew(core.origin)"),),
+        needs=('evict',),
     ),
     Mutant(
         "expired-shown",
@@ -327,6 +359,7 @@ MUTANTS = (
         "an expired record loses its value only when every in-region node's clock is past the expiry",
         "tombstones:Tombstones.strip",
         (("and self._to_strip[0][0] <= region_wall_ms", ""),),
+        needs=('skew',),
     ),
     Mutant(
         "expiry-not-told",
@@ -358,18 +391,21 @@ MUTANTS = (
         "a watch whose token is below the floor gets a fresh snapshot",
         "requests:Requests._resumed",
         (("if covered and known and not (expired_since or replica.floor.vector.closed):", "if covered:"),),
+        needs=('kill', 'pause'),
     ),
     Mutant(
         "resumed-uncovered",
         "a watch resumes on another node once that covers the token",
         "requests:Requests._resumed",
         (("if covered and known and", "if known and"),),
+        needs=('kill', 'pause'),
     ),
     Mutant(
         "resumed-without-the-missed",
         "a watch that resumes is told what it missed",
         "requests:Requests._missed",
         (("for record in index.above(token.get(origin, 0))", "for record in ()"),),
+        needs=('kill',),
     ),
     Mutant(
         "watch-out-of-order",
@@ -398,12 +434,17 @@ def main() -> None:
 
 
 def _search(mutant: Mutant, seeds: range) -> str:
+    tried = 0
     for seed in seeds:
+        plan = drawn(seed, **mutant.given)
+        if mutant.needs and not any(harm.kind in mutant.needs for harm in schedule(plan)):
+            continue
+        tried += 1
         with planted(mutant):
             fallen = broken(mutant, seed)
         if fallen and not broken(mutant, seed):
             return f"seed {seed}: {fallen[0][:200]}"
-    return f"survives {len(seeds)} seeds"
+    return f"survives {tried} worlds"
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The registers with one rule broken each: what the worlds must be able to notice.
 
-`MUTANTS` names each rule's opposite, the profile and the seed whose world shows it, and how to break it. A
+`MUTANTS` names each rule's opposite, the profile (or the schedule) and the seed whose world shows it, and how
+to break it. A
 mutant lives only inside its `with`; nothing of it reaches the code.
 """
 
@@ -90,6 +91,11 @@ def _found_with_any(original: Any, seat: Seat) -> Any:
 
 def _copy_for_strangers(seating: Seating, node: str, ask: Any) -> Any:
     return seating._source.asked(node, ask)
+
+
+def _greet_strangers(original: Any, seating: Seating, now: Any, node: str, greeting: Any) -> None:
+    with mock.patch.object(Seat, "hear", lambda *_: True):
+        original(seating, now, node, greeting)
 
 
 def _copy_without_floor(original: Any, copier: Copier, node: str, part: Any) -> Any:
@@ -247,7 +253,7 @@ def _most_will_do(original: Any, forgetter: Forgetter, now: Any) -> None:
 
 
 MUTANTS: dict[str, tuple[str, int, Mutant]] = {
-    "votes of older incarnations are counted": ("ghosts", 0, _patched(paxos.Voter, "is_stale", lambda *_: False)),
+    "votes of older incarnations are counted": ("ghost", 0, _patched(paxos.Voter, "is_stale", lambda *_: False)),
     "a blank acceptor votes at once": ("blank", 0, _around(Seat, "take", _sit_whole)),
     "one other's registers are copied": (
         "copies", 0, _patched(Copier, "is_enough", lambda self: not self._seat.whole and bool(self._done)),
@@ -255,7 +261,9 @@ MUTANTS: dict[str, tuple[str, int, Mutant]] = {
     "a copy that broke off counts": ("copies", 0, _around(Seat, "take", _keep_broken_copy)),
     "copies come from whoever is new as well": ("copies5", 0, _around(Seat, "found", _found_with_any)),
     "an old disk is not noticed": ("old disks", 0, _around(Seat, "hear", _remember_seats_only)),
-    "who gives copies forgets the copier": ("ghosts", 0, _patched(Seating, "copy_asked", _copy_for_strangers)),
+    "who gives copies forgets the copier": ("ghost", 0, _both(
+        _patched(Seating, "copy_asked", _copy_for_strangers), _around(Seating, "greeted", _greet_strangers)),
+    ),
     "copies come without the floor": ("forget", 0, _around(Copier, "answered", _copy_without_floor)),
     "nodes of another membership vote": ("torn", 0, _around(Registers, "peer_up", _up_whoever)),
     "accepts below a promise": ("partitions3", 0, _around(Acceptor, "accept", _accept_any)),
@@ -300,5 +308,8 @@ MUTANTS: dict[str, tuple[str, int, Mutant]] = {
     "forgotten at once": ("forget", 0, _around(Forgetter, "__init__", _young)),
     "forgotten when most hold it": ("forget", 0, _around(Forgetter, "_look", _most_will_do)),
     "forgotten whoever holds it": ("forget", 0, _patched(Acceptor, "holds", lambda *_: True)),
+    "forgotten though a table lacks the tombstone": (
+        "forget", 547, _patched(Forgetter, "_is_recorded", lambda *_: True),
+    ),
     "tallies count older incarnations": ("forget", 0, _patched(Forgetter, "_all_count", lambda *_: True)),
 }  # fmt: skip

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.bench import clients
-from lab.bench.lines import Line, alone
+from lab.bench.lines import Line, alone, worded
 from lab.bench.load import VALUE, Put, Window, all_of, keys, paced
 from lab.bench.rows.one_region import blemishes
 from lab.bench.sizes import Sizes
@@ -39,7 +39,7 @@ STEADY_S = 10.0
 
 @dataclass
 class Seen:
-    """equal_s: from the heal. waiting: whether the cut has to stand longer, since not all was changed."""
+    """covered_s, equal_s: from the begin of the heal. cut_s: how long it was a partition."""
 
     covered_s: float = 0.0
     equal_s: float = 0.0
@@ -64,13 +64,15 @@ async def measure(directory: Path, sizes: Sizes, say: Callable[[str], None]) -> 
         async with _probing(puts, sizes) as steady:
             await asyncio.sleep(min(STEADY_S, 4 * sizes.window_s))
         say(f"cut for {sizes.partition_s:g} s; {sizes.changed:,} keys are changed on each side")
-        async with _cut(ours):
+        async with AsyncExitStack() as cut:
+            await cut.enter_async_context(_cut(ours))
             seen.cut_s = await _change(puts, sizes)
-        healed_s = time.perf_counter()
-        say("healed")
-        async with _probing(puts, sizes) as meanwhile:
-            await _covered(told, ours, healed_s + GIVEN_UP_S)
-            seen.covered_s = time.perf_counter() - healed_s
+            say("healing")
+            healed_s = time.perf_counter()
+            async with _probing(puts, sizes) as meanwhile:
+                await cut.aclose()  # takes a moment, in which data flows already
+                await _covered(told, ours, healed_s + GIVEN_UP_S)
+                seen.covered_s = time.perf_counter() - healed_s
         await _equal(told, ours, healed_s + GIVEN_UP_S)
         seen.equal_s = time.perf_counter() - healed_s
     return lines(seen, steady, meanwhile, sizes)
@@ -182,5 +184,5 @@ def lines(seen: Seen, steady: Mapping[str, Window], meanwhile: Mapping[str, Wind
 
 def _local(side: str, steady_ms: float, healing_ms: float) -> Line:
     most_ms = max(TIMES * steady_ms, steady_ms + OR_MS)
-    what = f"local p99 in {side} meanwhile (steady {steady_ms:.2f} ms)"
+    what = f"local p99 in {side} meanwhile (steady {worded(steady_ms, 'ms')})"
     return alone(ROW, what, healing_ms, "ms", at_most=most_ms, steady_ms=steady_ms)

@@ -38,6 +38,8 @@ class Caller:
         chance = fork(seed, "caller", place)
         self._chance = fork(seed, "redial", place)
         self.session = Session(nodes, self, lambda: chance.getrandbits(64), limits=Limits())
+        self.revisions: dict[tuple[str, str], str] = {}
+        """Of registers: what an update would replace."""
         self.watch_log: WatchLog | None = None
         self._watched = Watched()
         self._watch_number = 0
@@ -62,7 +64,7 @@ class Caller:
                 now,
                 value=operation.value,
                 expires=operation.expires,
-                revision=operation.revision,
+                revision=operation.expected,
                 stale_ok=operation.stale_ok,
                 timeout_ms=DEADLINE_MS,
                 waiter=(operation, done),
@@ -142,7 +144,9 @@ class Caller:
     def done(self, call: Call, reply: Reply) -> None:
         operation: Operation = call.waiter[0]
         operation.present, operation.found, operation.found_expires = reply.present, reply.value, reply.expires
-        operation.seen, operation.degraded, operation.revision = reply.seen, reply.degraded, reply.revision
+        operation.seen, operation.degraded = reply.seen, reply.degraded
+        if operation.register and reply.revision:
+            self.revisions[operation.bucket, operation.key] = reply.revision
         self._end(call, OK, "")
 
     def failed(self, call: Call, error: SyncStoreError) -> None:

@@ -20,8 +20,12 @@ OWN = bucket_name("global", "lww", "own")
 SHARED = bucket_name("global", "lww", "shared")
 """Every region writes them."""
 LOCAL = bucket_name("region", "lww", "local")
-KEYS = 12
-MIX = ("put", "put", "put", "put", "get", "get", "get", "delete", "ttl", "large")
+REGISTERS = bucket_name("global", "register", "registers")
+"""Keys `<region>/…`: only that region uses them; others: every region does."""
+KEYS, REGISTER_KEYS = 12, 4
+MIX = ("put", "put", "put", "put", "put", "get", "get", "get", "delete", "delete", "ttl", "large")
+REGISTER_MIX = ("create", "create", "update", "update", "update", "get", "get", "get", "put", "delete")
+BUCKETS = (OWN, OWN, OWN, SHARED, SHARED, LOCAL, LOCAL, REGISTERS)
 WATCHED_PREFIXES = ((OWN, ""), (SHARED, ""), (LOCAL, ""))
 
 
@@ -72,16 +76,22 @@ class Load:
 
     def _do(self, chance: Random) -> None:
         caller = self.callers[int(chance.random() * len(self.callers))]
-        kind = MIX[int(chance.random() * len(MIX))]
-        bucket = (OWN, OWN, SHARED, LOCAL)[int(chance.random() * 4)]
+        bucket = BUCKETS[int(chance.random() * len(BUCKETS))]
+        mix = REGISTER_MIX if bucket == REGISTERS else MIX
+        kind = mix[int(chance.random() * len(mix))]
         key = key_of(bucket, self.region, int(chance.random() * KEYS))
         size, ttl_ms = int(chance.random() * 80), int(200 + chance.random() * 2500)
         if kind == "get" and bucket == OWN and chance.random() < 0.3:
             # What others wrote is read too.
             key = key_of(OWN, chance.choice(self._regions), int(chance.random() * KEYS))
+        if bucket == REGISTERS:
+            of = self.region if chance.random() < 0.7 else "all"
+            key = f"{of}/{int(chance.random() * REGISTER_KEYS)}"
         self._count += 1
         operation = Operation(self.region, caller.place, "put" if kind in ("ttl", "large") else kind, bucket, key)
-        if operation.op == "put":
+        if operation.op == "update":
+            operation.expected = caller.revisions.get((bucket, key), "")
+        if operation.op in ("put", "create", "update"):
             filler = b"." * (size * 60 if kind == "large" else size)
             operation.value = f"{self.region}{self._count}".encode() + filler
         if kind == "ttl":

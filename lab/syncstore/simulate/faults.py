@@ -18,8 +18,8 @@ FIRST_MS = 900.0
 CUTS = (STALL, BLACKHOLE, REFUSE)
 ODDS = {
     "gray": 3, "cut": 5, "one-way": 3, "rate": 2, "between": 4, "flap": 3, "inside": 5, "resets": 2,
-    "kill": 7, "power": 2, "pause": 4, "blank": 2, "restored": 2, "all-blank": 3, "disk": 4, "skew": 3, "flood": 2,
-    "evict": 1, "drain": 1, "garbage": 1,
+    "kill": 7, "power": 2, "pause": 4, "blank": 2, "restored": 3, "all-blank": 3, "disk": 4, "skew": 3, "flood": 2,
+    "evict": 4, "drain": 1, "garbage": 2,
 }  # fmt: skip
 ALONE_SHARE = 0.12
 DISK_LOSS = ("blank", "restored", "all-blank")

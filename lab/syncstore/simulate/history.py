@@ -27,7 +27,8 @@ class Operation:
     value: bytes = b""
     expires: int = 0
     ttl_ms: int = 0
-    revision: str = ""
+    expected: str = ""
+    """Of an update: the revision it is to replace."""
     stale_ok: bool = False
     invoked_ms: float = 0.0
     completed_ms: float = 0.0
@@ -52,6 +53,10 @@ class Operation:
     @property
     def writes(self) -> bool:
         return self.op not in ("get", "keys")
+
+    @property
+    def register(self) -> bool:
+        return "/register/" in self.bucket
 
 
 @dataclass(eq=False)

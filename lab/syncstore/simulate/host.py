@@ -56,6 +56,8 @@ class Host:
         self.seen = 0
         """A digest of everything that reached this node, in order."""
         self.on_boot: Callable[[], None] = lambda: None
+        self.on_taken: Callable[[Host], None] = lambda host: None
+        """Told when a delta is in, in a turn of its own."""
         self.on_gone: Callable[[], None] = lambda: None
         self.on_crash: Callable[[str], None] = lambda sentence: None
         self._make, self._seed = make, seed
@@ -64,7 +66,7 @@ class Host:
         self._outbox: dict[int, list[bytes]] = {}
         self._free_ms = 0.0
         self._planned = False
-        self._more = False
+        self._more, self._taken = False, 0
         self._wake_ms = float("inf")
         self._broken: list[Any] = []
         network.ends[self.place] = self
@@ -83,7 +85,7 @@ class Host:
         self.clocks.begin(chance.uniform(1_000, 1_000_000))
         self._inbox.clear()
         self._outbox.clear()
-        self._more = False
+        self._more, self._taken = False, 0
         self.drive.reopened()
         self._wake_ms = float("inf")
         for connection in self._broken:
@@ -284,6 +286,7 @@ class Host:
                     pipe.send(bodies, sum(map(len, bodies)) + 4 * len(bodies), self._free_ms)
                     if pipe.unsent:
                         pipe.wanted = self.config.limits.unsent_bytes // 2
+        self._look_after(engine)
         if wanted:
             self.drive.begin_sync(self._free_ms)
         self.drive.begin_snapshot_if_due(now)
@@ -291,6 +294,13 @@ class Host:
             self._plan()
         else:
             self._plan_wake(engine.next_wake_ms)
+
+    def _look_after(self, engine: Any) -> None:
+        """Whether a delta has come in whole with this turn."""
+        taken = engine.counters.get("deltas_taken", 0)
+        if taken != self._taken and all(replica.applying is None for replica in engine.replicas.values()):
+            self._taken = taken
+            self.on_taken(self)
 
     def _plan_wake(self, mono_ms: float) -> None:
         at = self.clocks.virtual_ms(mono_ms)

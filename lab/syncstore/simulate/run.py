@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 
 from lab.syncstore.record import Record
 from lab.syncstore.simulate.chance import fork
-from lab.syncstore.simulate.checks import answers, brief, content, rest, service
+from lab.syncstore.simulate.checks import answers, brief, content, registers, rest, service
 from lab.syncstore.simulate.faults import schedule
 from lab.syncstore.simulate.harms import Harms
 from lab.syncstore.simulate.harms.harm import Harm
 from lab.syncstore.simulate.history import Operation
-from lab.syncstore.simulate.host import MakeCore
+from lab.syncstore.simulate.host import Host, MakeCore
 from lab.syncstore.simulate.oracle import told_of_writes
 from lab.syncstore.simulate.world import Plan, World, default_core
 
@@ -60,6 +60,7 @@ class Run:
             load.on_done = self._done
         for host in self.world.hosts.values():
             host.on_boot, host.on_gone = self._tell_oracle, self._died
+            host.on_taken = self._taken
             host.on_crash = self.broken.append
         self.world.oracle.on_accepted = self._accepted
         self._harms.on_leave = self._left
@@ -84,6 +85,8 @@ class Run:
             timeline.run_until(timeline.now_ms + STEP_MS)
         self.broken += rest.final(world)
         self.broken += service.retried(world)
+        self.broken += registers.ordered(world.operations())
+        self.broken += registers.exclusive(world.operations())
         self.broken += service.served(world.operations(), self.harms, plan.names)
 
     def _restless(self) -> bool:
@@ -94,6 +97,9 @@ class Run:
 
     def _accepted(self, record: Record) -> None:
         self.broken += answers.version(self.world, record)
+
+    def _taken(self, host: Host) -> None:
+        self.broken += content.merge_of_its_vector(self.world, host)
 
     def _left(self, harm: Harm) -> None:
         if harm.kind == "between":

@@ -21,7 +21,7 @@ LIMITS = Limits(
     wan_frame_bytes=1536,
     slice_records=5,
     # Minutes in earnest: nothing would ever be dropped, closed or forgotten in a world of 15 s.
-    tombstone_age_ms=1500,
+    tombstone_age_ms=800,
     old_tombstone_ms=20_000,
     register_forget_ms=1500,
     # Above the longest a client of a world goes on trying; below a world's life.

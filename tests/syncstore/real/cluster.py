@@ -177,7 +177,9 @@ def cluster(
     named = {region: [f"{region}-{number}" for number in range(1, nodes + 1)] for region in regions}
     names = [name for several in named.values() for name in several]
     region_of = {name: region for region, several in named.items() for name in several}
-    pairs = [two for two in permutations(names, 2) if ways and (region_of[two[0]] == region_of[two[1]]) == (ways == "peers")]
+    pairs = [
+        two for two in permutations(names, 2) if ways and (region_of[two[0]] == region_of[two[1]]) == (ways == "peers")
+    ]
     ports = free_ports(PORTS * len(names) + len(pairs))
     first = {name: ports[PORTS * number] for number, name in enumerate(names)}
     offset = PEER if ways == "peers" else WAN

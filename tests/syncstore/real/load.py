@@ -1,6 +1,7 @@
 """Clients of one region that call at a steady rate, however slow the answers are, and note every outcome.
 
-There is one for each node of the region, which prefers that node, so that every node has work. Owns what is called and what is noted. Judges nothing: that is `judged`'s.
+There is one for each node of the region, which prefers that node, so that every node has work. Owns
+what is called and what is noted. Judges nothing: that is `judged`'s.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from lab.syncstore.record import GLOBAL, REGION, SCOPES
 
 OK, DEFINITE, INDEFINITE = "ok", "definite", "indefinite"
 TIMEOUT_S = 5.0
+VALUE_BYTES = 100
 OWN_KEYS, SHARED_KEYS, FLEETING_KEYS, HOME_KEYS = 40, 20, 20, 20
 """own: written by one region. shared: by all. fleeting: deleted now and then. home: of the scope region."""
 KINDS = {"own": 5, "shared": 2, "fleeting": 1, "home": 2}
@@ -58,14 +60,15 @@ class Operation:
     def __str__(self) -> str:
         kept = f" {self.value.decode()[:40]}" if self.value is not None else ""
         told = f" {self.revision}" if self.revision else f" {self.error[:200]}" if self.error else ""
-        return f"{self.region}#{self.session} {self.op} {self.key}{kept} → {self.result}{' degraded' * self.degraded}{told}"
+        result = f"{self.result}{' degraded' * self.degraded}"
+        return f"{self.region}#{self.session} {self.op} {self.key}{kept} → {result}{told}"
 
 
 class Load:
     """operations: all calls so far, in the order they were made."""
 
-    def __init__(self, clients: list[Client], region: str, rate_hz: float, value_bytes: int = 100) -> None:
-        self.clients, self.region, self.rate_hz, self.value_bytes = clients, region, rate_hz, value_bytes
+    def __init__(self, clients: list[Client], region: str, rate_hz: float, witness: Witness) -> None:
+        self.clients, self.region, self.rate_hz, self.witness = clients, region, rate_hz, witness
         self.operations: list[Operation] = []
         self._buckets: list[dict[str, Bucket]] = [
             {scope: client.bucket(BUCKET, scope=scope, timeout=TIMEOUT_S) for scope in SCOPES} for client in clients
@@ -104,7 +107,7 @@ class Load:
         op = "get" if self._chance.random() < READS else "put"
         if op == "put" and kind == "fleeting" and self._chance.random() < DELETES:
             op = "delete"
-        value = f"{self.region}:{number}:".encode().ljust(self.value_bytes, b".") if op == "put" else None
+        value = f"{self.region}:{number}:".encode().ljust(VALUE_BYTES, b".") if op == "put" else None
         one = Operation(self.region, number % len(self.clients), op, scope, key, value, time.monotonic())
         self.operations.append(one)
         task = asyncio.ensure_future(self._call(one))
@@ -139,11 +142,38 @@ class Load:
             one.returned_s = time.monotonic()
 
 
+class Witness:
+    """How late this process itself gets its turn: what the machine, not the store, adds to every call."""
+
+    EVERY_S = 0.01
+
+    def __init__(self) -> None:
+        self._late: list[tuple[float, float]] = []
+        self._going = asyncio.ensure_future(self._go())
+
+    def p99_ms(self, began_s: float, ended_s: float) -> float:
+        late_ms = sorted(late_ms for at_s, late_ms in self._late if began_s <= at_s < ended_s)
+        return late_ms[int(len(late_ms) * 0.99)] if late_ms else 0.0
+
+    def end(self) -> None:
+        self._going.cancel()
+
+    async def _go(self) -> None:
+        while True:
+            due_s = time.monotonic() + self.EVERY_S
+            await asyncio.sleep(self.EVERY_S)
+            self._late.append((due_s, max(0.0, time.monotonic() - due_s) * 1000))
+
+
 @asynccontextmanager
 async def loads(regions: dict[str, list[str]], rate_hz: float = 150) -> AsyncIterator[dict[str, Load]]:
     """One in each region, already going; at the end every call is answered. regions: region → its nodes' URLs."""
     async with AsyncExitStack() as stack:
-        going = {region: Load(await _clients(stack, urls), region, rate_hz) for region, urls in regions.items()}
+        witness = Witness()
+        stack.callback(witness.end)
+        going = {
+            region: Load(await _clients(stack, urls), region, rate_hz, witness) for region, urls in regions.items()
+        }
         try:
             for load in going.values():
                 load.begin()

@@ -10,32 +10,11 @@ import pytest
 
 from tests.syncstore.nodes import run
 from tests.syncstore.real import judged
-from tests.syncstore.real.cluster import Cluster, cluster
-from tests.syncstore.real.load import Load, loads, of_all
+from tests.syncstore.real.cluster import cluster
+from tests.syncstore.real.load import loads
+from tests.syncstore.real.scene import FAULTED, OTHER, THIRD, all_is_well, calm, urls
 
 pytestmark = pytest.mark.slow
-
-FAULTED, OTHER = "sg", "eu"
-CALM_S = 5.0
-
-
-async def calm(one: Cluster) -> float:
-    """Let the load run undisturbed for a while; the instant at which that ends."""
-    await asyncio.sleep(CALM_S)
-    return time.monotonic()
-
-
-def urls(one: Cluster) -> dict[str, list[str]]:
-    return {region: one.urls(region) for region in one.regions}
-
-
-async def all_is_well(one: Cluster, going: dict[str, Load], **rules: bool) -> dict[str, dict]:
-    """After the load has ended. rules: of `judged.kept`."""
-    statuses = await judged.converged(one)
-    await judged.kept(one, of_all(going), **rules)
-    back = judged.going_back(of_all(going))
-    assert not back, "\n".join(back[: judged.SHOWN])
-    return statuses
 
 
 @pytest.mark.parametrize("victim", ["sg-1", "sg-2", "sg-3"])
@@ -43,7 +22,7 @@ def test_kill_of_a_node(tmp_path: Path, victim: str):
     async def work() -> None:
         await one.ready()
         async with loads(urls(one)) as going:
-            began_s = await calm(one)
+            began_s = await calm()
             one[victim].kill()
             await asyncio.sleep(5)
             await one[victim].restart()
@@ -63,7 +42,7 @@ def test_kills_in_turn_without_a_rest(tmp_path: Path):
     async def work() -> None:
         await one.ready()
         async with loads(urls(one)) as going:
-            began_s = await calm(one)
+            began_s = await calm()
             for node in one.regions[FAULTED] * 2:
                 node.kill()
                 await asyncio.sleep(1)
@@ -82,7 +61,7 @@ def test_pause_of_30_s(tmp_path: Path, victims: list[str]):
     async def work() -> None:
         await one.ready()
         async with loads(urls(one), 100) as going:
-            began_s = await calm(one)
+            began_s = await calm()
             for name in victims:
                 one[name].pause()
             await asyncio.sleep(30)
@@ -107,7 +86,7 @@ def test_short_pauses(tmp_path: Path):
     async def work() -> None:
         await one.ready()
         async with loads(urls(one)) as going:
-            began_s = await calm(one)
+            began_s = await calm()
             for node in one.regions[FAULTED] * 3:
                 node.pause()
                 await asyncio.sleep(0.8)
@@ -126,7 +105,7 @@ def test_kill_of_a_whole_region(tmp_path: Path):
     async def work() -> None:
         await one.ready()
         async with loads(urls(one), 100) as going:
-            began_s = await calm(one)
+            began_s = await calm()
             for node in one.regions[FAULTED]:
                 node.kill()
             await asyncio.sleep(5)
@@ -138,9 +117,9 @@ def test_kill_of_a_whole_region(tmp_path: Path):
             await asyncio.sleep(6)
             ended_s = time.monotonic()
         await all_is_well(one, going, degraded_too=False)
-        for region in (OTHER, "us"):
+        for region in (OTHER, THIRD):
             judged.undisturbed(going[region], began_s, ended_s)
         judged.done(going[FAULTED].since(back_s + 2, ended_s), 0.8)
 
-    with cluster(tmp_path, [FAULTED, OTHER, "us"]) as one:
+    with cluster(tmp_path, [FAULTED, OTHER, THIRD]) as one:
         run(work(), 60)

@@ -6,12 +6,10 @@ import asyncio
 import time
 from pathlib import Path
 
-from lab.syncstore.client import Entry
-from lab.syncstore.record import GLOBAL
 from tests.syncstore.nodes import run
 from tests.syncstore.real import judged
 from tests.syncstore.real.cluster import cluster
-from tests.syncstore.real.load import DEFINITE, INDEFINITE, OK, Operation, loads, of_all
+from tests.syncstore.real.load import loads, of_all
 
 
 def test_a_node_is_killed_under_load_and_comes_back(tmp_path: Path):

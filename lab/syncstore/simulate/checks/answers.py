@@ -30,9 +30,9 @@ def answer(world: World, operation: Operation) -> Iterator[str]:
     else:
         if operation.seen is None:
             yield f"{what} was acknowledged {when} without a version"
-        elif shown <= before:
+        elif shown <= before and not (operation.register and operation.attempts > 1):
             yield f"{what} was acknowledged {when} with {shown}, not above {before}, which its session had seen"
-    if operation.op != "keys":
+    if not (operation.register and operation.op == "get"):
         yield from _held(world, operation, what, when)
 
 

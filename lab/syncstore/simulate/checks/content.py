@@ -66,7 +66,8 @@ def merge_of_its_vector(world: World, host: Host) -> Iterator[str]:
             due = next((one for one in line if names(vector, scope, one.origin, one.sequence)), None)
             held = table.get(place[1], place[2])
             if held is None:
-                if due is not None and not _may_be_gone(due, replica, world, host):
+                copies = [one for one in line if due is not None and one.version == due.version]
+                if due is not None and not any(_may_be_gone(one, replica, world) for one in copies):
                     yield f"{host.place} lost {place[1]} {place[2]}: its vector names {told(due)}, it holds nothing"
             elif due is None:
                 yield f"{host.place} holds {place[1]} {place[2]} as {told(held)}, which its vector doesn't name"
@@ -75,7 +76,7 @@ def merge_of_its_vector(world: World, host: Host) -> Iterator[str]:
                 yield f"{host.place} {verb} {place[1]} {place[2]}: {told(held)} where its vector names {told(due)}"
 
 
-def _may_be_gone(due: Accepted, replica: Any, world: World, host: Host) -> bool:
+def _may_be_gone(due: Accepted, replica: Any, world: World) -> bool:
     """A tombstone, or what expired by some clock of the region, once the floor has passed it."""
     ended = due.tombstone or (due.expires and due.expires <= max(map(world.latest_wall_ms, world.plan.names)))
     return bool(ended) and replica.floor.vector.covers(due.origin, due.sequence)

@@ -119,7 +119,7 @@ def refused(world: World) -> Iterator[str]:
     """What was said to have failed for certain was never accepted by anybody."""
     values = {one.value for line in world.oracle.keys.values() for one in line}
     for operation in world.operations():
-        if operation.op == "put" and operation.outcome == FAIL and operation.value in values:
+        if operation.value and operation.outcome == FAIL and operation.value in values:
             yield (
                 f"{operation.client} was told {operation.error} at {operation.completed_ms:.1f} ms, that certainly"
                 f" {operation.value[:20]!r} was not written to {operation.key}, but it was"

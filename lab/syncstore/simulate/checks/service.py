@@ -12,7 +12,7 @@ from lab.syncstore.simulate.history import OK, Operation
 from lab.syncstore.simulate.host import Host
 from lab.syncstore.simulate.world import World
 
-INSIDE = ("kill", "power", "all-blank", "pause", "blank", "restored", "disk", "resets", "flood")
+INSIDE = ("kill", "power", "all-blank", "pause", "blank", "restored", "disk", "resets", "flood", "evict")
 """Harms inside a region, in which its own operations may be slow or fail."""
 PARTED = "inside"
 """In which they may be slower, and degraded, but go on."""
@@ -44,10 +44,12 @@ def served(operations: Sequence[Operation], harms: Sequence[Harm], regions: Sequ
                 continue
             what = f"{one.client} {one.op} {one.bucket} {one.key} at {one.invoked_ms:.1f} ms"
             apart = _within(one, parted)
+            if one.register and (apart or one.error == "WrongRevision"):
+                continue
             if one.outcome != OK:
                 if not (apart and one.op == "get"):
                     yield f"{what} failed with {one.error or 'nothing'}, though nothing harmed its region inside"
-            elif one.latency_ms > (PARTED_MS if apart else WRITE_MS if one.writes else READ_MS):
+            elif one.latency_ms > (PARTED_MS if apart or one.register else WRITE_MS if one.writes else READ_MS):
                 yield f"{what} took {one.latency_ms:.1f} ms, though nothing harmed its region inside"
             elif one.degraded and not apart and (one.writes or _of(one, region)):
                 yield f"{what} was answered as degraded, though nothing harmed its region inside"
