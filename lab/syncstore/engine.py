@@ -132,6 +132,14 @@ class Engine:
         if core.storage and request.op != "get":
             core.reply(number, Reply(request.number, "Storage", core.storage))
             return
+        saw = request.seen
+        if saw is not None:
+            replica = core.replicas[request.bucket.partition("/")[0]]
+            held = replica.table.get(request.bucket, request.key) is not None
+            if not held and replica.vector.covers_seen(saw.origin, saw.sequence):
+                request.seen = (
+                    None  # what the session saw was deleted and is forgotten: there is nothing to go back behind
+                )
         assert self.registers is not None
         self.registers.request(core.now, request, lambda reply: core.reply(number, reply))
 

@@ -49,6 +49,8 @@ class CorePort:
         return Version(time, counter, self._core.origin)
 
     def table_record(self, bucket: str, key: str) -> Record | None:
+        if self._core.blank:
+            return None
         return self._core.replicas[bucket.partition("/")[0]].table.get(bucket, key)
 
     def bits(self) -> int:

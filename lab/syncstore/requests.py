@@ -208,10 +208,7 @@ class Requests:
         present = replica.table.get(request.bucket, request.key)
         if present is not None and present.version >= (saw.time, saw.counter, saw.maker):
             return True
-        try:
-            return replica.vector.covers(saw.origin, saw.sequence)
-        except ValueError:
-            return False
+        return replica.vector.covers_seen(saw.origin, saw.sequence)
 
     def _answer(self, request: Request, *, late: bool = False) -> Reply | None:
         """None: not yet. late: it has waited long enough."""

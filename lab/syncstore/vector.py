@@ -55,6 +55,13 @@ class Vector(msgspec.Struct, array_like=True):
     def covers(self, origin: str, sequence: int) -> bool:
         return self.get(origin) >= sequence
 
+    def covers_seen(self, origin: str, sequence: int) -> bool:
+        """The same of what a client states, which may be nonsense."""
+        try:
+            return self.covers(origin, sequence)
+        except ValueError:
+            return False
+
     def covers_all(self, other: Vector) -> bool:
         """Whether everything `other` names is held here. A known origin that wrote nothing asks for nothing."""
         if any(self.closed.get(member, "") < mark for member, mark in other.closed.items()):

@@ -67,6 +67,11 @@ class Node:
     def runs(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
     def pause(self) -> None:
         self._signal(signal.SIGSTOP)
 

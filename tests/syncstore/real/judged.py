@@ -166,9 +166,7 @@ def undisturbed(load: Load, began_s: float, ended_s: float) -> None:
     before_ms, during_ms = p99_ms(load.since(0, began_s)), p99_ms(during)
     machine_ms = TURNS * load.witness.p99_ms(began_s, ended_s)
     most_ms = max(SLOWER * before_ms, before_ms + SLOWER_MS) + machine_ms
-    told = (
-        f"{load.region}'s p99: {before_ms:.1f} ms before, {during_ms:.1f} ms during, the machine's {machine_ms:.1f} ms"
-    )
+    told = f"{load.region}'s p99: {before_ms:.1f} ms, then {during_ms:.1f} ms (the machine's: {machine_ms:.1f} ms)"
     print(f"{told}; {len(degraded)} of {len(during)} degraded")
     assert during_ms <= most_ms, told
 

@@ -8,8 +8,10 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 
 from lab.syncstore import wire
+from lab.syncstore.record import GLOBAL
+from lab.syncstore.vector import Floor, Vector
 from tests.syncstore.nodes import HOST
-from tests.syncstore.real.cluster import Node
+from tests.syncstore.real.cluster import HTTP, WAN, Node
 
 PATIENCE_S = 0.3
 """How long rubbish stays for an answer before it hangs up."""
@@ -45,7 +47,7 @@ def rubbish(chance: random.Random) -> Iterator[bytes]:
 async def throw(node: Node, seed: int) -> None:
     """Rubbish at every port of a node, one piece after the other, until cancelled."""
     for content in rubbish(random.Random(seed)):
-        for offset in range(4):
+        for offset in range(HTTP + 1):
             with suppress(OSError):
                 await _throw(node.port + offset, content)
 
@@ -81,11 +83,36 @@ async def deaf(ports: list[int]) -> AsyncIterator[list[asyncio.StreamWriter]]:
             writer.transport.abort()
 
 
-async def subscribe_and_never_read(node: Node, region: str, name: str, members: str) -> asyncio.StreamWriter:
-    """As a node of another region that asks for everything, and then takes nothing of it."""
-    reader, writer = await asyncio.open_connection(HOST, node.port + 2, limit=1024)
-    writer.transport.pause_reading()  # type: ignore[attr-defined]
-    nothing = {"global": wire.Vector()}
-    hello = wire.Hello("real", wire.PROTOCOL, wire.FEATURES, members, region, name, "0" * 28, "wan", 0, nothing)
-    writer.write(frame(wire.encode(hello)))
-    return writer
+class Greedy:
+    """As a node of another region that asks for everything, says that it is alive, and reads nothing.
+
+    Comes again whenever it is hung up on. came: how often.
+    """
+
+    def __init__(self, node: Node, region: str, name: str) -> None:
+        self._node, self._region, self._name, self.came = node, region, name, 0
+
+    async def go(self) -> None:
+        """Until cancelled."""
+        while True:
+            with suppress(OSError):
+                await self._once()
+            await asyncio.sleep(0.2)
+
+    async def _once(self) -> None:
+        reader, writer = await asyncio.open_connection(HOST, self._node.port + WAN, limit=1024)
+        self.came += 1
+        try:
+            writer.transport.pause_reading()  # type: ignore[attr-defined]
+            writer.write(frame(wire.encode(self._hello())))
+            while not writer.is_closing():
+                writer.write(frame(wire.encode(wire.Beacon(0, {}, {}))))
+                await asyncio.sleep(0.5)
+        finally:
+            writer.transport.abort()
+
+    def _hello(self) -> wire.Hello:
+        vectors, floors = {GLOBAL: Vector({}, {})}, {GLOBAL: Floor()}
+        return wire.Hello(
+            "real", wire.PROTOCOL, wire.FEATURES, "", self._region, self._name, "0" * 28, "wan", 0, vectors, floors
+        )
