@@ -23,7 +23,7 @@ class Limits:
     degraded_after_ms: float = 50
     """Without any in-region peer's word for so long a write is acknowledged as degraded."""
     write_timeout_ms: float = 2000
-    sync_within_ms: float = 50
+    sync_within_ms: float = 80
     """Received records are on the disk after this, though nobody waits for it."""
     beacon_ms: float = 200
     wan_beacon_ms: float = 500
@@ -45,6 +45,8 @@ class Limits:
     ready_after_ms: float = 2000
     behind_ms: float = 50
     """What a session has seen is waited for so long before the client is sent elsewhere."""
+    enter_together_ms: float = 50
+    """Other regions' records enter their registers in lots, so often."""
     finish_after_ms: float = 1000
     """A register's value that was accepted and became no record is finished by any node after this."""
     slice_ms: float = 1.0

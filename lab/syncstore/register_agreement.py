@@ -51,9 +51,12 @@ class Agreement:
         return len(self._due)
 
     def foreign(self, now: Moment, key: Key) -> None:
-        """Another region's record is in the table: one node lets it in at once, the others look a while later
-        whether that was done."""
-        self._timers.at(now.mono_ms + self._rank(key) * self._limits.finish_after_ms, self._see_to, key)
+        """Another region's record is in the table: one node lets it in soon, the others look a while later
+        whether that was done. Soon, and all of a moment together: each vote waits for a sync of its own
+        otherwise, and other regions' writes would cost the own ones their disk."""
+        together_ms = self._limits.enter_together_ms
+        soon_ms = (now.mono_ms // together_ms + 1) * together_ms
+        self._timers.at(soon_ms + self._rank(key) * self._limits.finish_after_ms, self._see_to, key)
 
     def look_later(self, now: Moment, key: Key) -> None:
         if key not in self._queued:

@@ -17,7 +17,7 @@ from collections.abc import Callable
 
 from lab.syncstore import register_entries as entries
 from lab.syncstore.paxos import Greeting, Mark, Voter
-from lab.syncstore.version import incarnation
+from lab.syncstore.version import LATEST_MS, incarnation
 
 NO_MARK = Mark("", 0)
 
@@ -87,6 +87,8 @@ class Seat:
         """Whether another node's memory of this one shows that this seat is not its newest memory."""
         if mark is None or mark.seat == self.seat or mark <= self.start or self.retired:
             return False
+        if int(mark.seat[:12], 16) > LATEST_MS:
+            return False  # that was never a seat of this node: none begins after the year 2200
         if self.whole and self.count and mark.seat > self.seat:
             self.retired = True
             return False

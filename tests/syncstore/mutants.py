@@ -25,6 +25,10 @@ from lab.syncstore.simulate.run import Run
 from lab.syncstore.simulate.world import drawn
 
 
+LIFE_S = 9.0
+"""These worlds are short: there are many of them."""
+
+
 @dataclass(frozen=True)
 class Mutant:
     """where: `module:Class.method` or `module:function` of lab.syncstore. edits: (text, what it becomes)."""
@@ -35,7 +39,7 @@ class Mutant:
     edits: tuple[tuple[str, str], ...]
     seed: int | None = None
     given: dict[str, Any] = field(default_factory=dict)
-    """What its world's plan has beside the seed."""
+    """What its world's plan has beside the seed; `LIFE_S` unless it says more."""
     needs: tuple[str, ...] = ()
     """Kinds of harm without one of which no world can fall: where to look for a seed."""
     why: str = ""
@@ -66,7 +70,7 @@ def planted(mutant: Mutant) -> Iterator[None]:
 
 def broken(mutant: Mutant, seed: int) -> list[str]:
     """The promises that break in the world of this seed, as things stand."""
-    return Run(drawn(seed, **mutant.given), hasty=True).live().broken
+    return Run(drawn(seed, **{"virtual_s": LIFE_S, **mutant.given}), hasty=True).live().broken
 
 
 MUTANTS = (
@@ -436,7 +440,7 @@ def main() -> None:
 def _search(mutant: Mutant, seeds: range) -> str:
     tried = 0
     for seed in seeds:
-        plan = drawn(seed, **mutant.given)
+        plan = drawn(seed, **{"virtual_s": LIFE_S, **mutant.given})
         if mutant.needs and not any(harm.kind in mutant.needs for harm in schedule(plan)):
             continue
         tried += 1

@@ -18,8 +18,8 @@ FIRST_MS = 900.0
 CUTS = (STALL, BLACKHOLE, REFUSE)
 ODDS = {
     "gray": 3, "cut": 5, "one-way": 3, "rate": 2, "between": 4, "flap": 3, "inside": 5, "resets": 2,
-    "kill": 7, "power": 2, "pause": 4, "blank": 2, "restored": 3, "all-blank": 3, "disk": 4, "skew": 3, "flood": 2,
-    "evict": 4, "drain": 1, "garbage": 2,
+    "kill": 7, "power": 2, "others-dead": 2, "pause": 4, "blank": 2, "restored": 3, "all-blank": 3, "disk": 4,
+    "skew": 3, "flood": 2, "evict": 4, "drain": 1, "garbage": 2,
 }  # fmt: skip
 ALONE_SHARE = 0.12
 DISK_LOSS = ("blank", "restored", "all-blank")
@@ -35,7 +35,7 @@ def schedule(plan: Plan) -> list[Harm]:
     harms: list[Harm] = []
     for _ in range(chance.randint(2, 7)):
         one = _draw(plan, chance)
-        if one is not None and not any(_clash(one, other) for other in harms):
+        if one is not None and not any(_clash(plan, one, other) for other in harms):
             harms.append(one)
     return sorted(harms, key=lambda harm: (harm.at_ms, harm.kind))
 
@@ -52,12 +52,22 @@ def _draw(plan: Plan, chance: Random) -> Harm | None:
     kind = chance.choices(list(ODDS), list(ODDS.values()))[0]
     at_ms = chance.uniform(FIRST_MS, plan.heal_ms * 0.8)
     for_ms = min(chance.choice((300.0, 900.0, 2000.0, 4500.0)) * chance.uniform(0.7, 1.3), plan.heal_ms - at_ms)
-    region = chance.choice([one for one in plan.names if one != plan.spare])
+    region = plan.spare if kind == "others-dead" and plan.spare else _any(plan, chance)
     node = chance.choice(plan.members[region])
     some = tuple(chance.sample(plan.members[region], chance.randint(1, plan.nodes)))
     cut = chance.choice(CUTS)
     amount = chance.random()
-    if plan.regions < 2 and kind in ("gray", "cut", "one-way", "rate", "between", "flap", "evict", "garbage"):
+    if plan.regions < 2 and kind in (
+        "gray",
+        "cut",
+        "one-way",
+        "rate",
+        "between",
+        "flap",
+        "evict",
+        "garbage",
+        "others-dead",
+    ):
         return None
     if plan.nodes < 2 and kind in ("inside", *DISK_LOSS):
         return None
@@ -73,6 +83,7 @@ def _draw(plan: Plan, chance: Random) -> Harm | None:
         "resets": ((region,), "", 20 + 300 * amount),
         "kill": (some, "", 200 * amount),
         "power": ((region,), "", 0.0),
+        "others-dead": ((region,), "", 0.0),
         "pause": (some[: max(1, len(some) - 1)], "", 0.0),
         "blank": ((node,), "", 0.0),
         "restored": ((node,), "", 50 + 400 * amount),
@@ -87,22 +98,35 @@ def _draw(plan: Plan, chance: Random) -> Harm | None:
     return Harm(at_ms, for_ms, kind, where, much, mode)
 
 
+def _any(plan: Plan, chance: Random) -> str:
+    """A region that may be harmed."""
+    return chance.choice([one for one in plan.names if one != plan.spare])
+
+
 def _skew_ms(chance: Random, amount: float) -> float:
     """Mostly a little, sometimes up to an hour ahead; or behind."""
     reach = chance.choice((300.0, 2000.0, 60_000.0, 3_600_000.0, -2000.0, -600_000.0))
     return reach * amount
 
 
-def _clash(one: Harm, other: Harm) -> bool:
+def _clash(plan: Plan, one: Harm, other: Harm) -> bool:
     """Two harms whose meeting may cost what was acknowledged, as promised."""
-    same = {_region(place) for place in one.where} & {_region(place) for place in other.where}
     if one.kind == other.kind == "evict":
         return True  # Each side evicting the other is a world of its own.
-    if not same:
-        return False
-    if one.kind in DISK_LOSS and other.kind in (*DISK_LOSS, "power"):
-        return True
-    return other.kind in DISK_LOSS and one.kind in (*DISK_LOSS, "power")
+    mine, theirs = _disks_lost(one), _disks_lost(other)
+    return bool(mine & theirs or mine & _powerless(plan, other) or theirs & _powerless(plan, one))
+
+
+def _disks_lost(harm: Harm) -> set[str]:
+    """Regions of which a node loses its disk."""
+    return {_region(place) for place in harm.where} if harm.kind in DISK_LOSS else set()
+
+
+def _powerless(plan: Plan, harm: Harm) -> set[str]:
+    """Regions that lose power as a whole."""
+    if harm.kind == "others-dead":
+        return set(plan.names) - set(harm.where)
+    return set(harm.where) if harm.kind == "power" else set()
 
 
 def _region(place: str) -> str:

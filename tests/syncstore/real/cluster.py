@@ -23,6 +23,8 @@ from itertools import permutations
 from pathlib import Path
 from typing import Any
 
+from lab.syncstore.client import Client, connect
+from lab.syncstore.security import TlsFiles, make_certificates
 from tests.syncstore.nodes import HOST, free_ports
 from tests.syncstore.real.relay import Way
 
@@ -31,6 +33,12 @@ READY_S = 30.0
 PORTS = 4
 PEER, WAN, HTTP = 1, 2, 3
 """Which port after the clients' each of the others is."""
+TLS = """
+[tls]
+ca = "certs/ca.pem"
+certificate = "certs/{node}.pem"
+key = "certs/{node}.key"
+"""
 DIE_WITH_PARENT = 1
 _LIBC = ctypes.CDLL(None)  # loaded here: a child between fork and exec had better load nothing
 
@@ -38,8 +46,8 @@ _LIBC = ctypes.CDLL(None)  # loaded here: a child between fork and exec had bett
 class Node:
     """One process. port: its clients'; the next three are its peers', other regions' and HTTP's."""
 
-    def __init__(self, directory: Path, region: str, name: str, port: int) -> None:
-        self.directory, self.region, self.name, self.port = directory, region, name, port
+    def __init__(self, directory: Path, region: str, name: str, port: int, tls: TlsFiles | None) -> None:
+        self.directory, self.region, self.name, self.port, self.tls = directory, region, name, port, tls
         self.url = f"syncstore://{HOST}:{port}"
         self.data, self.config = directory / "data" / name, directory / f"{name}.toml"
         self.options: tuple[str, ...] = ()
@@ -98,6 +106,10 @@ class Node:
         assert self._process is not None
         self._process.send_signal(number)
 
+    def connect(self) -> Client:
+        """A client of this node alone."""
+        return connect([self.url], tls=self.tls)
+
     # -- what it says ------------------------------------------------------------------------------
 
     @property
@@ -139,8 +151,10 @@ class Cluster:
     def __getitem__(self, name: str) -> Node:
         return next(node for node in self.nodes if node.name == name)
 
-    def urls(self, region: str) -> list[str]:
-        return [node.url for node in self.regions[region]]
+    def connect(self, region: str, first: int = 0) -> Client:
+        """A client of a region, which prefers one of its nodes. first: its place among them."""
+        nodes = self.regions[region]
+        return connect([node.url for node in nodes[first:] + nodes[:first]], tls=nodes[0].tls, shuffle=False)
 
     async def ready(self) -> None:
         """Open the ways, start whoever doesn't run, return when all are ready."""
@@ -173,11 +187,11 @@ class Cluster:
 
 @contextmanager
 def cluster(
-    directory: Path, regions: list[str], *, nodes: int = 3, ways: str = "", extra: str = ""
+    directory: Path, regions: list[str], *, nodes: int = 3, ways: str = "", tls: bool = False
 ) -> Iterator[Cluster]:
     """Not started yet: `await ready()`. ways: "peers" of a region, "regions", or "" for straight connections.
 
-    extra: more of the configuration, the same for all.
+    tls: between nodes and for clients, with certificates of a CA made here.
     """
     named = {region: [f"{region}-{number}" for number in range(1, nodes + 1)] for region in regions}
     names = [name for several in named.values() for name in several]
@@ -191,9 +205,10 @@ def cluster(
     built = {
         two: Way(port, first[two[1]] + offset) for two, port in zip(pairs, ports[PORTS * len(names) :], strict=True)
     }
-    made = {region: [Node(directory, region, name, first[name]) for name in named[region]] for region in regions}
+    files = _certificates(directory, region_of) if tls else None
+    made = {region: [Node(directory, region, name, first[name], files) for name in named[region]] for region in regions}
     for name in names:
-        (directory / f"{name}.toml").write_text(_config(name, region_of, first, built, extra))
+        (directory / f"{name}.toml").write_text(_config(name, region_of, first, built) + (TLS if tls else ""))
     one = Cluster(directory, made, built)
     try:
         yield one
@@ -201,9 +216,13 @@ def cluster(
         one.end()
 
 
-def _config(
-    name: str, region_of: dict[str, str], first: dict[str, int], ways: dict[tuple[str, str], Way], extra: str
-) -> str:
+def _certificates(directory: Path, region_of: dict[str, str]) -> TlsFiles:
+    """The clients'."""
+    make_certificates(directory / "certs", [(region, name) for name, region in region_of.items()])
+    return TlsFiles.of(directory / "certs", "client")
+
+
+def _config(name: str, region_of: dict[str, str], first: dict[str, int], ways: dict[tuple[str, str], Way]) -> str:
     lines = ['cluster = "real"', 'data = "data/{node}"']
     for region in dict.fromkeys(region_of.values()):
         lines.append(f"[regions.{region}]")
@@ -212,7 +231,7 @@ def _config(
     if dialled:
         lines.append(f"[dial.{region_of[name]}]")
         lines += [f'{other} = "{HOST}:{port}"' for other, port in dialled.items()]
-    return "\n".join([*lines, extra, ""])
+    return "\n".join([*lines, ""])
 
 
 async def _get(port: int, path: str) -> tuple[int, bytes]:

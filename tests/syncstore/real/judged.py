@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
-from lab.syncstore.client import Entry, connect
+from lab.syncstore.client import Entry
 from lab.syncstore.record import GLOBAL, REGION
 from lab.syncstore.version import NO_VERSION, Version, version_of
 from tests.syncstore.real.cluster import Cluster, Node
@@ -63,7 +63,8 @@ def differences(cluster: Cluster, statuses: dict[str, dict[str, Any]]) -> list[s
 
 
 def _digests(status: dict[str, Any]) -> dict[str, str]:
-    return {scope: f"{told['digest']} of {told['records']}" for scope, told in status["engine"]["scopes"].items()}
+    scopes = status["engine"]["scopes"]
+    return {scope: f"{told['digest']} of {told['records'] - told['tombstones']}" for scope, told in scopes.items()}
 
 
 def _unlike(digests: dict[str, str], what: str) -> list[str]:
@@ -95,7 +96,7 @@ async def kept(
 
 
 async def _read(node: Node, keys: list[Key]) -> list[Entry]:
-    async with connect([node.url]) as client:
+    async with node.connect() as client:
         buckets = {scope: client.bucket(BUCKET, scope=scope, timeout=10) for scope in (GLOBAL, REGION)}
         return list(await asyncio.gather(*(buckets[scope].get(key) for _, scope, key in keys)))
 

@@ -13,8 +13,9 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 
-from lab.syncstore.client import Bucket, Client, SyncStoreError, Timeout, connect
+from lab.syncstore.client import Bucket, Client, SyncStoreError, Timeout
 from lab.syncstore.record import GLOBAL, REGION, SCOPES
+from tests.syncstore.real.cluster import Cluster
 
 OK, DEFINITE, INDEFINITE = "ok", "definite", "indefinite"
 TIMEOUT_S = 5.0
@@ -166,26 +167,22 @@ class Witness:
 
 
 @asynccontextmanager
-async def loads(regions: dict[str, list[str]], rate_hz: float = 150) -> AsyncIterator[dict[str, Load]]:
-    """One in each region, already going; at the end every call is answered. regions: region → its nodes' URLs."""
+async def loads(cluster: Cluster, rate_hz: float = 150) -> AsyncIterator[dict[str, Load]]:
+    """region → its load, already going; at the end every call is answered."""
     async with AsyncExitStack() as stack:
         witness = Witness()
         stack.callback(witness.end)
-        going = {
-            region: Load(await _clients(stack, urls), region, rate_hz, witness) for region, urls in regions.items()
-        }
+        going: dict[str, Load] = {}
+        for region, nodes in cluster.regions.items():
+            orders = range(len(nodes))
+            clients = [await stack.enter_async_context(cluster.connect(region, first)) for first in orders]
+            going[region] = Load(clients, region, rate_hz, witness)
         try:
             for load in going.values():
                 load.begin()
             yield going
         finally:
             await asyncio.gather(*(load.end() for load in going.values()))
-
-
-async def _clients(stack: AsyncExitStack, urls: list[str]) -> list[Client]:
-    """One for each, which prefers it."""
-    orders = [urls[first:] + urls[:first] for first in range(len(urls))]
-    return [await stack.enter_async_context(connect(order, shuffle=False)) for order in orders]
 
 
 def of_all(going: dict[str, Load]) -> list[Operation]:

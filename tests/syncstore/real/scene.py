@@ -14,10 +14,6 @@ FAULTED, OTHER, THIRD = "sg", "eu", "us"
 CALM_S = 5.0
 
 
-def urls(one: Cluster) -> dict[str, list[str]]:
-    return {region: one.urls(region) for region in one.regions}
-
-
 async def calm() -> float:
     """Let the load run undisturbed for a while; the instant at which that ends."""
     await asyncio.sleep(CALM_S)

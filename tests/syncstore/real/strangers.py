@@ -100,7 +100,7 @@ class Greedy:
             await asyncio.sleep(0.2)
 
     async def _once(self) -> None:
-        reader, writer = await asyncio.open_connection(HOST, self._node.port + WAN, limit=1024)
+        _, writer = await asyncio.open_connection(HOST, self._node.port + WAN, limit=1024)
         self.came += 1
         try:
             writer.transport.pause_reading()  # type: ignore[attr-defined]

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from lab.syncstore.client import Storage, connect
+from lab.syncstore.client import Storage
 from lab.syncstore.node.serve import REFUSED
 from tests.syncstore.nodes import run
 from tests.syncstore.real import disks, judged
 from tests.syncstore.real.cluster import Cluster, Node, cluster
 from tests.syncstore.real.load import BUCKET, loads
-from tests.syncstore.real.scene import FAULTED, OTHER, all_is_well, calm, urls
+from tests.syncstore.real.scene import FAULTED, OTHER, all_is_well, calm
 
 pytestmark = pytest.mark.slow
 
@@ -27,7 +27,7 @@ async def restarted_with_another_disk(one: Cluster, change: Callable[[Node], Non
     """Under load the victim is killed, its disk changed, and it starts again."""
     node = one[VICTIM]
     await one.ready()
-    async with loads(urls(one)) as going:
+    async with loads(one) as going:
         began_s = await calm()
         node.kill()
         change(node)
@@ -68,7 +68,7 @@ def test_corrupt_middle_is_refused_and_rebuilt(tmp_path: Path):
     async def work() -> None:
         node = one[VICTIM]
         await one.ready()
-        async with loads(urls(one)) as going:
+        async with loads(one) as going:
             began_s = await calm()
             node.kill()
             disks.damage(disks.segments(node)[-1], 0.5)
@@ -96,7 +96,7 @@ def test_restored_old_disk(tmp_path: Path, kind: str):
         node = one[VICTIM]
         end = node.kill if kind == "killed" else node.stop
         await one.ready()
-        async with loads(urls(one)) as going:
+        async with loads(one) as going:
             await asyncio.sleep(3)
             end()
             copy = disks.keep_copy(node)
@@ -122,7 +122,7 @@ def test_copy_of_a_running_disk_put_back(tmp_path: Path):
     async def work() -> None:
         node = one[VICTIM]
         await one.ready()
-        async with loads(urls(one)) as going:
+        async with loads(one) as going:
             await asyncio.sleep(2)
             copy = disks.keep_copy(node)
             began_s = await calm()
@@ -145,7 +145,7 @@ def test_full_disk(tmp_path: Path):
     async def work(small: disks.Small) -> None:
         node = one[VICTIM]
         await one.ready()
-        async with loads(urls(one)) as going:
+        async with loads(one) as going:
             began_s = await calm()
             small.fill()
             await asyncio.sleep(4)
@@ -166,7 +166,7 @@ def test_full_disk(tmp_path: Path):
 
 
 async def refuses_writes_and_reads_on(node: Node) -> None:
-    async with connect([node.url]) as client:
+    async with node.connect() as client:
         bucket = client.bucket(BUCKET, timeout=5)
         for number in range(20):
             with pytest.raises(Storage):
@@ -177,7 +177,7 @@ async def refuses_writes_and_reads_on(node: Node) -> None:
 
 
 async def takes_writes(node: Node) -> None:
-    async with connect([node.url]) as client:
+    async with node.connect() as client:
         bucket = client.bucket(BUCKET, timeout=5)
         await bucket.put("again", b"x")
         assert (await bucket.get("again")).value == b"x"

@@ -12,7 +12,7 @@ from tests.syncstore.nodes import run
 from tests.syncstore.real import judged
 from tests.syncstore.real.cluster import cluster
 from tests.syncstore.real.load import loads
-from tests.syncstore.real.scene import FAULTED, OTHER, THIRD, all_is_well, calm, urls
+from tests.syncstore.real.scene import FAULTED, OTHER, THIRD, all_is_well, calm
 
 pytestmark = pytest.mark.slow
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 def test_kill_of_a_node(tmp_path: Path, victim: str):
     async def work() -> None:
         await one.ready()
-        async with loads(urls(one)) as going:
+        async with loads(one) as going:
             began_s = await calm()
             one[victim].kill()
             await asyncio.sleep(5)
@@ -41,7 +41,7 @@ def test_kills_in_turn_without_a_rest(tmp_path: Path):
 
     async def work() -> None:
         await one.ready()
-        async with loads(urls(one)) as going:
+        async with loads(one) as going:
             began_s = await calm()
             for node in one.regions[FAULTED] * 2:
                 node.kill()
@@ -60,7 +60,7 @@ def test_kills_in_turn_without_a_rest(tmp_path: Path):
 def test_pause_of_30_s(tmp_path: Path, victims: list[str]):
     async def work() -> None:
         await one.ready()
-        async with loads(urls(one), 100) as going:
+        async with loads(one, 100) as going:
             began_s = await calm()
             for name in victims:
                 one[name].pause()
@@ -85,7 +85,7 @@ def test_short_pauses(tmp_path: Path):
 
     async def work() -> None:
         await one.ready()
-        async with loads(urls(one)) as going:
+        async with loads(one) as going:
             began_s = await calm()
             for node in one.regions[FAULTED] * 3:
                 node.pause()
@@ -104,7 +104,7 @@ def test_short_pauses(tmp_path: Path):
 def test_kill_of_a_whole_region(tmp_path: Path):
     async def work() -> None:
         await one.ready()
-        async with loads(urls(one), 100) as going:
+        async with loads(one, 100) as going:
             began_s = await calm()
             for node in one.regions[FAULTED]:
                 node.kill()

@@ -15,7 +15,7 @@ from tests.syncstore.real.load import loads, of_all
 def test_a_node_is_killed_under_load_and_comes_back(tmp_path: Path):
     async def work() -> None:
         await one.ready()
-        async with loads({"sg": one.urls("sg")}, 100) as going:
+        async with loads(one, 100) as going:
             await asyncio.sleep(1)
             began_s = time.monotonic()
             one["sg-2"].kill()

@@ -6,6 +6,7 @@ The harms of a world are looked at only to know which regions were harmed inside
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from lab.syncstore.simulate.harms.harm import Harm
 from lab.syncstore.simulate.history import OK, Operation
@@ -14,6 +15,7 @@ from lab.syncstore.simulate.world import World
 
 INSIDE = ("kill", "power", "all-blank", "pause", "blank", "restored", "disk", "resets", "flood", "evict")
 """Harms inside a region, in which its own operations may be slow or fail."""
+OTHERS = "others-dead"
 PARTED = "inside"
 """In which they may be slower, and degraded, but go on."""
 STARTED_MS = 1500.0
@@ -37,6 +39,8 @@ def served(operations: Sequence[Operation], harms: Sequence[Harm], regions: Sequ
     """Operations of a region that nothing harms inside succeed, and quickly: invariants 3, 8 and 9."""
     for region in regions:
         harmed = [one for one in harms if any(_region(place) == region for place in one.where)]
+        harmed = [one for one in harmed if one.kind != OTHERS]
+        harmed += [replace(one, kind="power") for one in harms if one.kind == OTHERS and region not in one.where]
         worse = [(one.at_ms, one.at_ms + one.for_ms + AFTER_MS) for one in harmed if one.kind in INSIDE]
         parted = [(one.at_ms, one.at_ms + one.for_ms + AFTER_MS) for one in harmed if one.kind == PARTED]
         for one in operations:

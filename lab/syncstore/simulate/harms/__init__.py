@@ -28,6 +28,7 @@ ENTER: dict[str, Callable[[World, Harm, Random], Heal]] = {
     "resets": links.resets,
     "kill": nodes.kill,
     "power": nodes.power,
+    "others-dead": nodes.others_dead,
     "pause": nodes.pause,
     "blank": nodes.blank,
     "restored": nodes.restored,

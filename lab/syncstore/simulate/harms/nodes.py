@@ -46,6 +46,27 @@ def power(world: World, harm: Harm, chance: Random) -> Heal:
     return heal
 
 
+def others_dead(world: World, harm: Harm, chance: Random) -> Heal:
+    """Every region but one loses power, each when it likes."""
+    dying = [host for host in world.hosts.values() if host.region != harm.where[0]]
+    over = [False]
+
+    def die(region: str) -> None:
+        for host in dying:
+            if host.region == region and not over[0]:
+                host.cut_power(chance)
+
+    for region in world.plan.names:
+        world.timeline.after(chance.uniform(0, harm.for_ms / 4), die, region)
+
+    def heal() -> None:
+        over[0] = True
+        for host in chance.sample(dying, len(dying)):
+            world.timeline.after(chance.uniform(0, 400), host.boot)
+
+    return heal
+
+
 def pause(world: World, harm: Harm, chance: Random) -> Heal:
     paused = hosts(world, harm)
     for host in paused:
