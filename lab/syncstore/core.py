@@ -119,12 +119,13 @@ class Core:
         if any(int(of[:12], 16) > LATEST_MS for of, _ in mine):
             raise Malformed("expected incarnations of this node from before the year 2200")
         replica.know(one for one in vector.entries if self.is_member(one))
+        knew = self.incarnation if self.blank else self.known_incarnation
         for of, entry in sorted(mine):
+            self.known_incarnation = max(self.known_incarnation, of)
             above = (of, entry) > (self.incarnation, replica.sequence)
-            if above or (entry and not self.blank and self.known_incarnation < of < self.incarnation):
+            if above or (entry and knew < of < self.incarnation):
                 self.counters["restored_disk"] += 1
                 self.tell("others know writes of this node that it does not: was an old disk restored?")
-            self.known_incarnation = max(self.known_incarnation, of)
             if above:
                 self.take_incarnation()
 

@@ -132,16 +132,20 @@ class Engine:
         if core.storage and request.op != "get":
             core.reply(number, Reply(request.number, "Storage", core.storage))
             return
-        saw = request.seen
-        if saw is not None:
-            replica = core.replicas[request.bucket.partition("/")[0]]
-            held = replica.table.get(request.bucket, request.key) is not None
-            if not held and replica.vector.covers_seen(saw.origin, saw.sequence):
-                request.seen = (
-                    None  # what the session saw was deleted and is forgotten: there is nothing to go back behind
-                )
+        if self._needs_no_waiting(request):
+            request.seen = None
         assert self.registers is not None
         self.registers.request(core.now, request, lambda reply: core.reply(number, reply))
+
+    def _needs_no_waiting(self, request: Request) -> bool:
+        """What the session saw is no reason to wait when a quorum showed it, so that every later quorum shows it
+        or what came after, or when it was deleted and is forgotten: there is nothing to go back behind."""
+        saw = request.seen
+        if saw is None or not saw.origin:
+            return True
+        replica = self.core.replicas[request.bucket.partition("/")[0]]
+        held = replica.table.get(request.bucket, request.key) is not None
+        return not held and replica.vector.covers_seen(saw.origin, saw.sequence)
 
     # -- connections -----------------------------------------------------------------------------
 

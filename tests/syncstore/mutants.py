@@ -16,7 +16,7 @@ import inspect
 import textwrap
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,48 +24,61 @@ from lab.syncstore.simulate.faults import schedule
 from lab.syncstore.simulate.run import Run
 from lab.syncstore.simulate.world import drawn
 
-
 LIFE_S = 9.0
 """These worlds are short: there are many of them."""
 
 
+Edits = tuple[tuple[str, str], ...]
+"""(text, what it becomes), each once in the function."""
+
+
 @dataclass(frozen=True)
 class Mutant:
-    """where: `module:Class.method` or `module:function` of lab.syncstore. edits: (text, what it becomes)."""
+    """where: `module:Class.method` or `module:function` of lab.syncstore."""
 
     name: str
     rule: str
     where: str
-    edits: tuple[tuple[str, str], ...]
+    edits: Edits
     seed: int | None = None
     given: dict[str, Any] = field(default_factory=dict)
     """What its world's plan has beside the seed; `LIFE_S` unless it says more."""
     needs: tuple[str, ...] = ()
     """Kinds of harm without one of which no world can fall: where to look for a seed."""
     why: str = ""
+    also: tuple[tuple[str, Edits], ...] = ()
+    """Further edits: a rule that stands twice falls only where both are gone."""
 
 
 @contextmanager
 def planted(mutant: Mutant) -> Iterator[None]:
     """Raises AssertionError when the store's text is no longer what the mutant was made for."""
-    module_name, _, path = mutant.where.partition(":")
+    with ExitStack() as stack:
+        for where, edits in ((mutant.where, mutant.edits), *mutant.also):
+            stack.enter_context(_edited(mutant.name, where, edits))
+        yield
+
+
+@contextmanager
+def _edited(name: str, where: str, edits: Edits) -> Iterator[None]:
+    module_name, _, path = where.partition(":")
     module = importlib.import_module(f"lab.syncstore.{module_name}")
-    *owners, name = path.split(".")
+    *owners, function = path.split(".")
     owner: Any = module
     for one in owners:
         owner = getattr(owner, one)
-    plain = inspect.getattr_static(owner, name)
+    plain = inspect.getattr_static(owner, function)
     text = textwrap.dedent(inspect.getsource(plain))
-    for old, new in mutant.edits:
-        assert text.count(old) == 1, f"mutant {mutant.name}: {mutant.where} has {text.count(old)} times {old!r}"
+    for old, new in edits:
+        assert text.count(old) == 1, f"mutant {name}: {where} has {text.count(old)} times {old!r}"
         text = text.replace(old, new)
     made: dict[str, Any] = {}
-    exec(compile("from __future__ import annotations\n" + text, f"<{mutant.name}>", "exec"), module.__dict__, made)
-    setattr(owner, name, made[name])
+    exec(compile("from __future__ import annotations\n" + text, f"<{name}>", "exec"), module.__dict__, made)
+    setattr(owner, function, made[function])
     try:
         yield
     finally:
-        setattr(owner, name, plain)
+        setattr(owner, function, plain)
 
 
 def broken(mutant: Mutant, seed: int) -> list[str]:

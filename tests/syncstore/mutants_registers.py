@@ -264,12 +264,12 @@ MUTANTS: dict[str, tuple[str, int, Mutant]] = {
     "who gives copies forgets the copier": ("ghost", 0, _both(
         _patched(Seating, "copy_asked", _copy_for_strangers), _around(Seating, "greeted", _greet_strangers)),
     ),
-    "copies come without the floor": ("forget", 0, _around(Copier, "answered", _copy_without_floor)),
+    "copies come without the floor": ("late", 0, _around(Copier, "answered", _copy_without_floor)),
     "nodes of another membership vote": ("torn", 0, _around(Registers, "peer_up", _up_whoever)),
     "accepts below a promise": ("partitions3", 0, _around(Acceptor, "accept", _accept_any)),
     "promises are not kept on the disk": ("crash duel", 0, _around(Registers, "_persist", _lose_promises)),
     "votes before they are durable": ("crash duel", 0, _around(Registers, "_answer", _vote_at_once)),
-    "ballots without an incarnation": ("crash duel", 0, _around(Proposer, "__init__", _without_incarnation)),
+    "ballots without an incarnation": ("twin", 0, _around(Proposer, "__init__", _without_incarnation)),
     "the first of a quorum's values is taken": (
         "crashes", 0, _patched(proposer, "latest", lambda answers: answers[0]),
     ),

@@ -28,6 +28,7 @@ class Node:
         self.synced = 0
         self.old_logs: list[tuple[float, list[bytes | Record]]] = []
         self.has_old_disk = False
+        self.never_syncs = False
         self.epoch = 0
         self.alive = False
         self.incarnation = ""
@@ -99,7 +100,7 @@ class Node:
         return Moment(self.world.now_ms, int(EPOCH_MS + self.world.now_ms + self.skew_ms))
 
     def _after(self) -> None:
-        if not self._syncing and self.synced < len(self.log):
+        if not self._syncing and self.synced < len(self.log) and not self.never_syncs:
             self._syncing = True
             target, epoch = len(self.log), self.epoch
             delay_ms = self.random.uniform(*self.world.profile.sync_ms)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from lab.syncstore.wire import Reply, Request
-from tests.syncstore.register_profiles import BUCKET, LIMITS, Profile
+from tests.syncstore.register_profiles import BUCKET, FORGETFUL, LIMITS, Profile
 from tests.syncstore.register_world import World
 
 
@@ -28,12 +28,9 @@ def ghost() -> World:
     replies = _begin(world, "e", "update", "late", revision=first.revision)
     world.pass_ms(5)
     _hold(world, "e", "b")
-    world.crash("b")
-    node = world.nodes["b"]
-    node.log, node.synced = [], 0
-    world.start("b")
+    _replace_disk(world, "b")
     world.pass_ms(60)
-    assert node.registers.stats()["votes"], "b has copied a, c and d"
+    assert world.nodes["b"].registers.stats()["votes"], "b has copied a, c and d"
     _hold(world, "a", "ce")
     _done(world, "a", "put", "second")
     _release(world, "e", "c")
@@ -45,6 +42,74 @@ def ghost() -> World:
     world.pass_ms(1000)
     _done(world, "c", "get", "")
     return world
+
+
+def late() -> World:
+    """An accept comes when its register was deleted and forgotten, and the node it comes to has lost its disk
+    since: the floor that it copied refuses it. (Only a message that outlives its connection comes so late.)
+    """
+    world = World(Profile(clients=0, limits=FORGETFUL), 1).open()
+    world.kept["a", "c"] = []
+    _done(world, "a", "put", "gone")
+    kept = world.kept.pop(("a", "c"))
+    _done(world, "b", "delete", "")
+    world.pass_ms(3 * FORGETFUL.register_forget_ms)
+    _replace_disk(world, "c")
+    world.pass_ms(300)
+    stats = [node.registers.stats() for node in world.nodes.values()]
+    assert all(one["registers"] == 0 and one["votes"] for one in stats), "it is forgotten by all"
+    _deliver(world, "a", "c", kept)
+    world.crash("a")
+    world.pass_ms(50)
+    _done(world, "c", "get", "")
+    return world
+
+
+def twin() -> World:
+    """A node starts again without its latest promise, which its disk had not taken: its new process must not
+    use the ballot of an accept that its old one has sent.
+    """
+    world = World(Profile(clients=0, limits=LIMITS), 1).open()
+    _done(world, "b", "put", "first")
+    world.pass_ms(50)
+    node = world.nodes["a"]
+    node.never_syncs = True
+    _begin(world, "a", "put", "old")
+    while not (_promised(world, "b", "a") and _promised(world, "c", "a")):
+        world.pass_ms(0.1)
+    world.kept["a", "c"], world.kept["a", "b"] = [], []  # the accept comes to c later, to b never
+    world.pass_ms(10)
+    kept = world.kept.pop(("a", "c"))
+    del world.kept["a", "b"]
+    world.note(process="old a", key="k", call=50, result="indefinite", op="put", value="old")
+    del node.log[node.synced :]
+    node.never_syncs = False
+    world.crash("a")
+    world.start("a")
+    world.pass_ms(40)
+    world.kept["a", "c"] = []
+    _done(world, "a", "put", "new")
+    del world.kept["a", "c"]
+    _deliver(world, "a", "c", kept)
+    world.pass_ms(20)
+    for name in ("c", "a", "c", "b"):
+        _done(world, name, "get", "")
+    return world
+
+
+def _replace_disk(world: World, name: str) -> None:
+    node = world.nodes[name]
+    world.crash(name)
+    node.log, node.synced = [], 0
+    world.pass_ms(30)
+    world.start(name)
+
+
+def _deliver(world: World, source: str, target: str, messages: list[Any]) -> None:
+    node = world.nodes[target]
+    for message in messages:
+        if isinstance(message, bytes):
+            node.run(lambda message=message: node.received(source, message), node.epoch)  # type: ignore[misc]
 
 
 def _begin(world: World, name: str, op: str, value: str, key: str = "k", **more: Any) -> list[Reply]:
@@ -94,7 +159,7 @@ def _release(world: World, source: str, targets: str) -> None:
         world._gray[source, target] = 0.0
 
 
-SCHEDULES = {"ghost": ghost}
+SCHEDULES = {"ghost": ghost, "late": late, "twin": twin}
 
 
 def run(name: str, seed: int) -> World:

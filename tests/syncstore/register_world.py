@@ -38,6 +38,8 @@ class World:
         self._cut: dict[tuple[str, str], int] = defaultdict(int)
         self._gray: dict[tuple[str, str], float] = defaultdict(float)
         self._slow: dict[tuple[str, str], tuple[float, float]] = {}
+        self.kept: dict[tuple[str, str], list[Any]] = {}
+        """What is sent on these links is kept here instead; for schedules."""
         self.values = count(1)
         names = tuple("abcde"[: self.profile.nodes])
         self.nodes: dict[str, Node] = {}
@@ -107,6 +109,9 @@ class World:
     def send(self, source: Node, target: str, message: Any) -> None:
         link = (source.name, target)
         if not self.connected(*link) or self._gray[link] > self.now_ms:
+            return
+        if link in self.kept:
+            self.kept[link].append(message)
             return
         if self._delays.random() < self.profile.loss and not self.calm:
             return

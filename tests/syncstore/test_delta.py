@@ -164,6 +164,27 @@ def _interleaved(world: World, changes: list[tuple[str, str, str]], walk: Iterat
     return bodies
 
 
+@pytest.mark.parametrize("tidied", [False, True])
+def test_a_repair_behind_the_walk_is_no_part_of_the_cut(tidied: bool) -> None:
+    """What is put where the sequence has a hole, or where the hole was tidied away, shifts nothing."""
+    world, of = World(), ORIGINS[0]
+    for key in KEYS:
+        world.change("put", key, of)
+    lost = world.table.get(LWW, "k5")
+    assert lost is not None
+    world.table.remove(lost)
+    if tidied:
+        world.table.indexes[of]._tidy()
+    expected = world.held(Vector({}, {}))
+    walk = world.cut(Vector({}, {})).bodies(300)
+    bodies = [next(walk)]
+    world.table.place(lost)
+    bodies += walk
+    found, _ = taken(bodies)
+    same_but_for_stripping(found, expected)
+    assert len(found) == len(expected)
+
+
 def test_a_cut_whose_reader_went_away_keeps_nothing() -> None:
     world = World()
     world.change("put", "k1", ORIGINS[0])

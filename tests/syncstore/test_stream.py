@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lab.syncstore.stream import Chunk, Ring
@@ -19,6 +19,7 @@ def chunk(first: int, last: int) -> Chunk:
     return Chunk(first, last, b"x" * 10 * (last - first + 1))
 
 
+@example([("a", "next", 1), ("b", "next", 2), ("a", "gap", 4)], 50)
 @given(STEPS, st.sampled_from([50, 200, 10_000]))
 def test_what_is_found_holds_the_sequence_and_the_bytes_are_bounded(
     steps: list[tuple[str, str, int]], limit: int
@@ -86,6 +87,14 @@ def test_a_gap_starts_anew() -> None:
     assert ring.find("a", 5) is None
     assert ring.find("a", 8) == chunk(8, 9)
     assert ring.size == 20
+
+
+def test_beginning_anew_again_and_again_stays_small() -> None:
+    ring = Ring(10_000)
+    for place in range(1, 20_000):
+        ring.add("a", chunk(3 * place, 3 * place))
+    assert len(ring._order) < 2000
+    assert ring.size == 10
 
 
 def test_a_long_life_stays_small() -> None:

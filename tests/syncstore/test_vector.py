@@ -58,6 +58,12 @@ def test_covering_means_holding_at_least_as_much(one: Vector, other: Vector) -> 
         assert not other.covers_all(one)
 
 
+def test_one_write_is_something_to_hold_and_none_is_nothing() -> None:
+    assert not Vector({}, {}).covers_all(Vector({ORIGINS[0]: 1}, {}))
+    assert Vector({}, {}).covers_all(Vector({ORIGINS[0]: 0}, {}))
+    assert Vector({ORIGINS[0]: 0}, {}).beyond(Vector({}, {})) == []
+
+
 @given(vectors(), st.sampled_from(ORIGINS), st.integers(0, 5))
 def test_raising_never_lowers_and_touches_one(vector: Vector, origin: str, sequence: int) -> None:
     before = dict(zip(ORIGINS, held(vector), strict=True))
