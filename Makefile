@@ -1,4 +1,4 @@
-# make doctor | demo | experiment | nightly | simulate | notebook | test | lint | clean        (see README.md)
+# make doctor | demo | experiment | nightly | simulate | bench | notebook | test | lint | clean        (see README.md)
 #
 # The first target that needs it makes .venv from requirements.lock, with progress.
 # Nothing is compiled ahead: that would take longer than all the rest, and most is never imported.
@@ -14,10 +14,11 @@ BATCH      ?= experiments/nightly.yaml
 JUNIT      ?=
 SUMMARY    ?=
 SEEDS      ?= 1000
+BENCH_ROWS ?=
 PYTHON     ?= python3
 
 # They reach the shell as variables, never as text of a command …
-GIVEN := EXPERIMENT BACKENDS RUNTIME SEED REPEATS LEADERS_IN TOPOLOGY BATCH JUNIT SUMMARY SEEDS
+GIVEN := EXPERIMENT BACKENDS RUNTIME SEED REPEATS LEADERS_IN TOPOLOGY BATCH JUNIT SUMMARY SEEDS BENCH_ROWS
 export $(GIVEN)
 # … and make takes what it is given as it is: `$(shell …)` in a value is text.
 $(foreach name,$(GIVEN),$(if $(filter-out file,$(origin $(name))),$(eval override $(name) := $$(value $(name)))))
@@ -27,7 +28,7 @@ BIN   := .venv/bin
 READY := .venv/.ready
 JUPYTER := .venv/.jupyter
 
-.PHONY: experiment nightly simulate test test-slow demo pictures doctor notebook lint lock clean
+.PHONY: experiment nightly simulate bench test test-slow demo pictures doctor notebook lint lock clean
 .DEFAULT_GOAL := experiment
 
 $(READY): requirements.lock pyproject.toml
@@ -59,6 +60,10 @@ test: $(READY)
 
 test-slow: $(READY)
 	@$(BIN)/python -m pytest -m slow
+
+# SyncStore side by side with JetStream, about 20 minutes; BENCH_ROWS=1,2 for some of it. Leave the machine alone.
+bench: $(READY)
+	@$(BIN)/python -m lab.bench $${BENCH_ROWS:+--rows="$$BENCH_ROWS"}
 
 # A run that git keeps, drawn here: no servers.
 demo: $(READY)

@@ -19,7 +19,7 @@ from pathlib import Path
 import psutil
 
 MARK = "ISOLATION_LAB_RUN"
-RUNNERS = {"lab.runner", "lab.smoke"}
+RUNNERS = {"lab.runner", "lab.smoke", "lab.bench"}
 CLEAN_ROUNDS, ROUND_S, AT_MOST_S = 3, 0.2, 120.0
 
 

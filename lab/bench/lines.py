@@ -78,7 +78,7 @@ def against(
 
 def alone(row: int, what: str, value: float, unit: str, *, at_most: float | None = None, **numbers: Any) -> Line:
     """A number that is compared with a limit only."""
-    bar = "" if at_most is None else f"≤ {worded(at_most, unit)}"
+    bar = "" if at_most is None else f"≤ {at_most:.4g} {unit}"
     met = None if at_most is None else value <= at_most
     return Line(row, what, worded(value, unit), bar=bar, met=met, numbers={"unit": unit, "value": value, **numbers})
 
@@ -96,9 +96,8 @@ def worded(value: float, unit: str) -> str:
     """`12,345/s`, `0.42 ms`."""
     if not math.isfinite(value):
         return "none"
-    if isinstance(value, int):  # a count
-        return f"{value:,} {unit}"
-    return f"{_digits(value)}{'' if unit.startswith('/') else ' '}{unit}"
+    text = f"{value:,}" if isinstance(value, int) else _digits(value)  # an int is a count
+    return f"{text}{'' if unit.startswith('/') else ' '}{unit}"
 
 
 def _digits(value: float) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -47,6 +48,15 @@ def markdown(lines: Sequence[Line], titles: Mapping[int, str], about: Sequence[s
         parts += ["", f"## {row}. {titles.get(row, '')}", "", _row(HEAD), "|" + "---|" * len(HEAD)]
         parts += [_row(cells(line)) for line in some]
     return "\n".join([*parts, ""])
+
+
+def kept(told: Mapping[str, Any], titles: Mapping[int, str], about: Sequence[str]) -> str:
+    """A page's part, of a `bench.json`: what has a bar or is compared."""
+    lines = [line for line in (Line(**one) for one in told["lines"]) if line.bar or line.ratio]
+    parts = [*about, "", _row(HEAD), "|" + "---|" * len(HEAD)]
+    for row, some in by_row(lines).items():
+        parts += [_row((f"**{titles.get(row, '')}**", *[""] * (len(HEAD) - 1))), *(_row(cells(line)) for line in some)]
+    return "\n".join([*parts, "", NOTE])
 
 
 def by_row(lines: Sequence[Line]) -> dict[int, list[Line]]:

@@ -44,8 +44,10 @@ def backend(thing: Thing, paper: Paper) -> None:
     programs = kind("", {}).programs()
     paper.heading("Versions")
     for program, newest in programs.items():
-        other = "; any other that PyPI or Go can give, or a path" if program in binaries.NEWEST else ""
-        paper.say(f"{program} {newest} when none is given{other}." if other else f"{program} {newest}, of this project.")
+        if program in binaries.NEWEST:
+            paper.say(f"{program} {newest} when none is given; any other that PyPI or Go can give, or a path.")
+        else:
+            paper.say(f"{program} {newest}, of this project.")
     paper.heading("Arms, for example")
     for arm in samples.of_arms(thing.name, programs, told):
         paper.command(arm)

@@ -1,16 +1,16 @@
 """What can go wrong, as one tree:
 
-    SyncStoreError
-    ├── Unavailable     certainly not done: no node of the region could take it
-    ├── Timeout         indefinite: it may have happened
-    ├── WrongRevision   certainly not done: the key has another revision
-    ├── WrongKind       certainly not done: create and update are for registers
-    ├── TooLarge        certainly not done: a key or value beyond the limits
-    ├── Denied          certainly not done: this certificate's role may not do it
-    ├── Storage         certainly not done: this node's disk takes no writes
-    ├── Refused         the command line or configuration asks for what can't be
-    ├── Behind          internal: the session has seen more than this node holds
-    └── Malformed       internal: bytes that are no frame, entry or record
+SyncStoreError
+├── Unavailable     certainly not done: no node of the region could take it
+├── Timeout         indefinite: it may have happened
+├── WrongRevision   certainly not done: the key has another revision
+├── WrongKind       certainly not done: create and update are for registers
+├── TooLarge        certainly not done: a key or value beyond the limits
+├── Denied          certainly not done: this certificate's role may not do it
+├── Storage         certainly not done: this node's disk takes no writes
+├── Refused         the command line or configuration asks for what can't be
+├── Behind          internal: the session has seen more than this node holds
+└── Malformed       internal: bytes that are no frame, entry or record
 """
 
 from __future__ import annotations

@@ -57,7 +57,7 @@ class Mark(NamedTuple):
     """How far an acceptor had got: its seat, and how many votes it had made in it."""
 
     seat: SeatName
-    count: Count
+    votes: Count
 
 
 class State(msgspec.Struct, array_like=True, gc=False, frozen=True):

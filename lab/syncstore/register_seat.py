@@ -63,7 +63,7 @@ class Seat:
         if isinstance(entry, entries.Whole) and entry.seat == self.seat:
             self.whole, self._founders = True, entry.founders
         elif isinstance(entry, entries.Reached) and entry.mark.seat == self.seat:
-            self.count = max(self.count, entry.mark.count)
+            self.count = max(self.count, entry.mark.votes)
         elif isinstance(entry, entries.Remembered):
             self.known[entry.node] = self._noted[entry.node] = max(entry.mark, self.known.get(entry.node, NO_MARK))
         elif isinstance(entry, entries.Promised | entries.Voted):

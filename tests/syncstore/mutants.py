@@ -20,6 +20,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from lab.syncstore.simulate.differential import pair
 from lab.syncstore.simulate.faults import schedule
 from lab.syncstore.simulate.run import Run
 from lab.syncstore.simulate.world import drawn
@@ -43,6 +44,8 @@ class Mutant:
     seed: int | None = None
     given: dict[str, Any] = field(default_factory=dict)
     """What its world's plan has beside the seed; `LIFE_S` unless it says more."""
+    paired: bool = False
+    """Whether it falls only beside the world without harm: see `differential`."""
     needs: tuple[str, ...] = ()
     """Kinds of harm without one of which no world can fall: where to look for a seed."""
     why: str = ""
@@ -83,6 +86,8 @@ def _edited(name: str, where: str, edits: Edits) -> Iterator[None]:
 
 def broken(mutant: Mutant, seed: int) -> list[str]:
     """The promises that break in the world of this seed, as things stand."""
+    if mutant.paired:
+        return pair(drawn(seed, **{"virtual_s": LIFE_S, **mutant.given})).broken
     return Run(drawn(seed, **{"virtual_s": LIFE_S, **mutant.given}), hasty=True).live().broken
 
 
@@ -210,6 +215,7 @@ MUTANTS = (
         "intake:Intake.work",
         ((">= count:", ">= 10**9:"),),
         needs=('flood',),
+        paired=True,
     ),
     Mutant(
         "no-credit",
@@ -217,6 +223,7 @@ MUTANTS = (
         "engine:Engine._feed",
         (("if link.credit <= 0 or", "if"),),
         needs=('flood',),
+        paired=True,
     ),
     Mutant(
         "no-probe",

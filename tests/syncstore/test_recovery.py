@@ -103,6 +103,13 @@ def test_after_a_torn_delta_the_log_goes_on() -> None:
     assert held(core) == {"k": None}
 
 
+def test_a_unit_that_begins_again_counts_from_there() -> None:
+    first = encode(Reset("global", 0, OF, raw(K1)))
+    whole = encode(Reset("global", 0, OF, raw(K2))), encode(ResetEnd("global", 1, Vector({OF: 2}, {}), Floor()))
+    assert held(replayed(first, *whole)) == {"k": b"2"}
+    assert held(replayed(delta(0, K1), delta(0, GONE), end(1))) == {"k": None}
+
+
 @pytest.mark.parametrize(
     "payloads",
     [

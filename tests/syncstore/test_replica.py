@@ -202,6 +202,10 @@ def test_what_is_covered_is_never_merged_again() -> None:
     assert present is not None
     one.drop([present])
     assert one.take(*stream([record("k", b"old", of=of, sequence=1)])) == (1, False)
+    overlapping = [record("k", b"old", of=of, sequence=1), record("k", None, 2, of=of, sequence=2)]
+    assert one.take(*stream([*overlapping, record("l", None, 3, of=of, sequence=3)])) == (3, True)
+    assert one.table.get(LWW, "k") is None
+    one.drop(list(one.table.records()))
     parts = [(of, encode(Delta("global", 1, 0, of, raw(record("k", b"old", of=of, sequence=1)))))]
     end = DeltaEnd("global", 1, 1, Vector({}, {}), Vector({of: 2}, {}), Floor())
     assert Applying(one, parts, end).step(10)

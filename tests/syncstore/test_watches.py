@@ -84,6 +84,21 @@ def test_long_snapshots_and_changes_go_in_frames_and_the_last_has_the_token() ->
     assert sum(len(frame.items) for frame in later) == 100
 
 
+def test_what_comes_late_hides_nothing_newer() -> None:
+    one = watcher()
+    one.show(record("k", b"new", 2), "put", False)
+    one.show(record("k", b"old", 1), "put", False)
+    one.show(record("k", b"new", 2), "expired", False)
+    assert [(change.kind, change.seen.time) for frame in drained(one) for change in frame.items] == [("expired", 2)]
+
+
+def test_a_token_is_given_only_with_nothing_left_to_show() -> None:
+    one = watcher()
+    one.begin(iter([record("a")]), compacted=False)
+    one.show(record("b"), "put", False)
+    assert [frame.token for frame in drained(one, {"o": 7})] == [None, {"o": 7}]
+
+
 def test_what_is_absent_is_no_part_of_a_snapshot() -> None:
     one = watcher()
     one.begin(iter([record("a", None), record("b", b"v", expires=5), record("c")]), compacted=False)

@@ -87,14 +87,18 @@ class SyncStore:
     async def quiet(self, deployment: Deployment) -> bool:
         answers = await self._all(deployment)
         states = [status["scopes"][GLOBAL] for status in answers.values()]
-        return len(states) == len(deployment.topology.nodes) and all(one["vector"] == states[0]["vector"] for one in states)
+        return len(states) == len(deployment.topology.nodes) and all(
+            one["vector"] == states[0]["vector"] for one in states
+        )
 
     async def replicas(self, deployment: Deployment) -> list[Event]:
         """The digest each node keeps of all it holds for every region."""
         at_ns = now_ns()
         regions = {node.name: node.region for node in deployment.topology.nodes}
         return [
-            Replica(at_ns=at_ns, region=regions[node], node=node, bucket="all", digest=status["scopes"][GLOBAL]["digest"])
+            Replica(
+                at_ns=at_ns, region=regions[node], node=node, bucket="all", digest=status["scopes"][GLOBAL]["digest"]
+            )
             for node, status in (await self._all(deployment)).items()
         ]
 

@@ -31,12 +31,12 @@ async def measure(directory: Path, sizes: Sizes, say: Callable[[str], None]) -> 
         await stretched.backend.place_leaders(stretched, {HOME: [HOME], "meta": [HOME]})
         async with (
             clients.syncstore(stage.deployments["syncstore"], HOME) as client,
-            clients.jetstream(stretched, HOME) as their_put,
+            clients.jetstream(stretched, HOME) as theirs_there,
         ):
             our_put = client.bucket(clients.BUCKET).put
             for turn in range(sizes.pairs + 1):
                 say(f"pair {turn} of {sizes.pairs}" if turn else "warming up")
-                for put, windows in ((our_put, ours), (their_put, theirs)):
+                for put, windows in ((our_put, ours), (theirs_there.put, theirs)):
                     windows.append(await paced_for(put, keys("k", KEYS), sizes.rate_per_s, sizes.window_s))
     return lines(ours[1:], theirs[1:])
 

@@ -20,6 +20,7 @@ from lab.syncstore.simulate.history import Operation
 from lab.syncstore.simulate.host import Host, MakeCore
 from lab.syncstore.simulate.oracle import told_of_writes
 from lab.syncstore.simulate.world import Plan, World, default_core
+from lab.syncstore.version import node_of
 
 LOOK_MS = 100.0
 """Between two looks at all nodes."""
@@ -96,6 +97,9 @@ class Run:
         self.broken += answers.answer(self.world, operation)
 
     def _accepted(self, record: Record) -> None:
+        host = self.world.hosts[node_of(record.origin)]
+        scope = record.bucket.partition("/")[0]
+        self.world.written[f"{scope} {record.origin}", record.sequence] = host.boots, host.drive.log.appended
         self.broken += answers.version(self.world, record)
 
     def _taken(self, host: Host) -> None:

@@ -96,6 +96,8 @@ class World:
         self.loads: dict[str, Load] = {}
         self.skews: dict[str, int] = {}
         """Region → how far ahead its clocks ever were; who is not in here was never wrong."""
+        self.written: dict[tuple[str, int], tuple[int, int]] = {}
+        """(origin, sequence) → (boots, where its node's log ended when it was accepted)."""
         self.excused: list[tuple[str, float, float]] = []
         """(node, from, until): what that node acknowledged then may be lost."""
         self.evicted = False

@@ -9,7 +9,7 @@ from lab.syncstore.simulate.clients import LOCAL, OWN
 from lab.syncstore.simulate.history import OK, Operation, version_seen
 from lab.syncstore.simulate.settings import EPOCH_MS
 from lab.syncstore.simulate.world import World
-from lab.syncstore.version import Version, parts
+from lab.syncstore.version import Version, node_of, parts
 
 YOUNG_MS = 1500.0
 """A node that started so recently may still be catching up with what a power cut took from it."""
@@ -32,6 +32,7 @@ def answer(world: World, operation: Operation) -> Iterator[str]:
             yield f"{what} was acknowledged {when} without a version"
         elif shown <= before and not (operation.register and operation.attempts > 1):
             yield f"{what} was acknowledged {when} with {shown}, not above {before}, which its session had seen"
+        yield from _durable(world, operation, what, when)
     if not (operation.register and operation.op == "get"):
         yield from _held(world, operation, what, when)
 
@@ -64,6 +65,17 @@ def _steady(world: World, operation: Operation) -> bool:
     """Whether the node's clock was not set while it answered."""
     went_ms = operation.completed_ms - operation.sent_ms
     return abs(world.hosts[operation.node].clocks.wall_ms() - operation.sent_wall_ms - went_ms) <= 2
+
+
+def _durable(world: World, operation: Operation, what: str, when: str) -> Iterator[str]:
+    """Invariant 2, as the disk has it: what was acknowledged is on it, behind where the log ended before."""
+    seen = operation.seen
+    if seen is None:
+        return
+    host, scope = world.hosts[operation.node], operation.bucket.partition("/")[0]
+    boots, ended = world.written.get((f"{scope} {seen.origin}", seen.sequence), (0, 0))
+    if host.boots == boots and node_of(seen.origin) == host.place and host.drive.log.durable <= ended:
+        yield f"{what} was acknowledged {when}, but nothing is durable there since it was accepted"
 
 
 def _held(world: World, operation: Operation, what: str, when: str) -> Iterator[str]:

@@ -26,7 +26,7 @@ WRITE_MS, READ_MS = 40.0, 60.0
 PARTED_MS = 200.0
 """What an operation may take: alone for a moment a write waits 50 ms for a peer's word, and a read as long
 for what its session has seen, at each of two nodes."""
-OUTSTANDING_BYTES = 400 * 1024
+OUTSTANDING_BYTES = 128 * 1024
 """Nobody keeps more than that for one connection: it is cut off, or goes on from a cursor."""
 SPARE_DIALS, DIALS_PER_S = 25, 2.5
 """A node dials another one so often at most: full jitter, doubling, and at least once in `probe_ms`."""

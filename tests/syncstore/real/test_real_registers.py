@@ -1,0 +1,185 @@
+"""Registers of real processes are linearizable while nodes die, stand still, lose their disks or are cut off.
+
+Each test drives callers through rounds of one trouble, asserts that enough was done meanwhile, and has
+Porcupine judge the whole history.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from tests.syncstore.nodes import run
+from tests.syncstore.real import disks, judged
+from tests.syncstore.real.callers import History, calling, planted
+from tests.syncstore.real.cluster import Cluster, Node, cluster
+
+REGION = "sg"
+Trouble = Callable[[Cluster, Node], Awaitable[None]]
+"""One round of it, of which this node is the victim; all is mended when it returns."""
+CALM_S = 1.5
+ENOUGH_HZ = {"get": 5.0, "update": 1.0, "put": 1.0}
+"""So many must succeed a second while there is trouble; without any it is several times as many."""
+
+
+async def whole(node: Node, patience_s: float = 20) -> None:
+    """Return when its votes count again."""
+    await node.ready()
+    until_s = time.monotonic() + patience_s
+    while not (await node.status())["engine"]["registers"]["votes"]:
+        assert time.monotonic() < until_s, f"{node.name} does not vote: {(await node.status())['engine']['registers']}"
+        await asyncio.sleep(0.1)
+
+
+async def killed(one: Cluster, node: Node) -> None:
+    node.kill()
+    await asyncio.sleep(1)
+    node.start()
+    await whole(node)
+
+
+async def paused(one: Cluster, node: Node) -> None:
+    node.pause()
+    await asyncio.sleep(2.5)
+    node.go_on()
+    await asyncio.sleep(1)
+
+
+async def paused_shortly(one: Cluster, node: Node) -> None:
+    """What it was asked before may have been tried elsewhere since."""
+    for _ in range(3):
+        node.pause()
+        await asyncio.sleep(0.7)
+        node.go_on()
+        await asyncio.sleep(0.3)
+
+
+async def blank(one: Cluster, node: Node) -> None:
+    node.kill()
+    disks.wipe(node)
+    await asyncio.sleep(0.5)
+    node.start()
+    await whole(node)
+
+
+async def restored(one: Cluster, node: Node) -> None:
+    """Its disk is one of two seconds ago: it has forgotten votes that it gave."""
+    copy = disks.keep_copy(node)
+    await asyncio.sleep(2)
+    node.kill()
+    disks.put_back(node, copy)
+    node.start()
+    await whole(node)
+
+
+async def cut_off(one: Cluster, node: Node) -> None:
+    for way in one.around(node.name):
+        way.cut()
+    await asyncio.sleep(2.5)
+    for way in one.around(node.name):
+        way.through()
+    await asyncio.sleep(1)
+
+
+async def stalled(one: Cluster, node: Node) -> None:
+    """What is on its way when the partition begins arrives when it ends."""
+    for way in one.around(node.name):
+        way.stall()
+    await asyncio.sleep(2.5)
+    for way in one.around(node.name):
+        way.through()
+    await asyncio.sleep(1)
+
+
+async def parted(one: Cluster, node: Node) -> None:
+    """The two others lose each other, and both hear this one."""
+    pair = [each.name for each in one.regions[REGION] if each is not node]
+    for way in one.between(*pair):
+        way.stall()
+    await asyncio.sleep(2.5)
+    for way in one.between(*pair):
+        way.through()
+    await asyncio.sleep(1)
+
+
+TROUBLES: dict[str, Trouble] = {
+    "kill": killed,
+    "pause": paused,
+    "short pauses": paused_shortly,
+    "lost disk": blank,
+    "restored disk": restored,
+    "cut off": cut_off,
+    "stalled": stalled,
+    "parted": parted,
+}
+
+
+async def rounds(one: Cluster, chosen: list[Trouble], seconds: float) -> History:
+    """One trouble after the other, each node the victim in turn."""
+    await one.ready()
+    for node in one.nodes:
+        await whole(node)
+    async with calling(one, REGION) as history:
+        await asyncio.sleep(CALM_S)
+        began_s, number = time.monotonic(), 0
+        while time.monotonic() < began_s + seconds:
+            await chosen[number % len(chosen)](one, one.nodes[number % len(one.nodes)])
+            number += 1
+        ended_s = time.monotonic()
+        await asyncio.sleep(CALM_S)
+    enough(history, began_s, ended_s, number)
+    return history
+
+
+def enough(history: History, began_s: float, ended_s: float, number: int) -> None:
+    ok, seconds = history.ok(began_s, ended_s), ended_s - began_s
+    print(f"{number} rounds in {seconds:.1f} s: {history.results()}; ok meanwhile: {ok}")
+    for op, hz in ENOUGH_HZ.items():
+        assert ok[op] >= hz * seconds, f"{ok} in {seconds:.1f} s of trouble; not done: {history.not_done[:5]}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("trouble", list(TROUBLES))
+def test_linearizable_through(tmp_path: Path, trouble: str):
+    async def work() -> History:
+        history = await rounds(one, [TROUBLES[trouble]], 20)
+        await judged.converged(one)
+        return history
+
+    with cluster(tmp_path, [REGION], ways="peers") as one:
+        history = run(work(), 60)
+    history.judged(tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(2))
+def test_linearizable_through_all_of_it(tmp_path: Path, seed: int):
+    chosen = list(TROUBLES.values())
+    random.Random(seed).shuffle(chosen)
+
+    async def work() -> History:
+        history = await rounds(one, chosen, 30)
+        await judged.converged(one)
+        return history
+
+    with cluster(tmp_path, [REGION], ways="peers") as one:
+        history = run(work(), 80)
+    history.judged(tmp_path)
+
+
+def test_linearizable_and_a_planted_stale_read_is_found(tmp_path: Path):
+    """In seconds: one node is killed; then the same history with one read made stale."""
+
+    async def work() -> History:
+        return await rounds(one, [killed], 3)
+
+    with cluster(tmp_path, [REGION]) as one:
+        history = run(work(), 60)
+    history.judged(tmp_path)
+    with pytest.raises(AssertionError, match="not linearizable"):
+        History(planted(history.lines)).judged(tmp_path)
