@@ -124,7 +124,7 @@ def test_quick(tmp_path: Path) -> None:
     kept = json.loads((tmp_path / "also.json").read_text())
     assert {line["row"] for line in kept["lines"]} == {1, 2, 3, 4, 5, 6}
     assert kept["not_measured"] == []
-    assert len([line for line in kept["lines"] if line["bar"]]) == 17
+    assert len([line for line in kept["lines"] if line["bar"]]) == 16
     assert re.search(r"nats-server 2\.\d+\.\d+", out)
     [directory] = (tmp_path / "results" / "bench").iterdir()
     assert {path.name for path in directory.iterdir()} == {"bench.json", "bench.md"}

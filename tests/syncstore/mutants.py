@@ -22,7 +22,10 @@ from typing import Any
 
 from lab.syncstore.simulate.differential import pair
 from lab.syncstore.simulate.faults import schedule
+from lab.syncstore.simulate.harms.harm import Harm
+from lab.syncstore.simulate.links import STALL
 from lab.syncstore.simulate.run import Run
+from lab.syncstore.simulate.settings import COSTS
 from lab.syncstore.simulate.world import drawn
 
 LIFE_S = 9.0
@@ -44,6 +47,8 @@ class Mutant:
     seed: int | None = None
     given: dict[str, Any] = field(default_factory=dict)
     """What its world's plan has beside the seed; `LIFE_S` unless it says more."""
+    harms: tuple[Harm, ...] | None = None
+    """Instead of the schedule that its seed would draw."""
     paired: bool = False
     """Whether it falls only beside the world without harm: see `differential`."""
     needs: tuple[str, ...] = ()
@@ -86,10 +91,23 @@ def _edited(name: str, where: str, edits: Edits) -> Iterator[None]:
 
 def broken(mutant: Mutant, seed: int) -> list[str]:
     """The promises that break in the world of this seed, as things stand."""
+    plan = drawn(seed, **{"virtual_s": LIFE_S, **mutant.given})
     if mutant.paired:
-        return pair(drawn(seed, **{"virtual_s": LIFE_S, **mutant.given})).broken
-    return Run(drawn(seed, **{"virtual_s": LIFE_S, **mutant.given}), hasty=True).live().broken
+        return pair(plan, harms=mutant.harms).broken
+    return Run(plan, harms=mutant.harms, hasty=True).live().broken
 
+
+LOSSES = {
+    mode: tuple(
+        Harm(2000 + 2300 * turn + 150 * number, 400, "all-blank", (f"r{number}n{turn + 1}",), 0, mode)
+        for turn in range(2)
+        for number in (1, 2, 3)
+    )
+    for mode in ("kill", "power")
+}
+"""Every region loses all its nodes at once, and the disk of one, twice."""
+CATCH_UP = (Harm(1500, 1500, "cut", ("r2",), 0, STALL), Harm(1500, 2500, "flood", ("r2",), 20))
+"""A region floods while it is cut off."""
 
 MUTANTS = (
     # -- Replication -----------------------------------------------------------------------------
@@ -150,6 +168,17 @@ MUTANTS = (
         (("if not vector.covers(record.origin, record.sequence):", "if True:"),),
     ),
     Mutant(
+        "forgotten-brought-back",
+        "what a receiver has forgotten is not brought back by a delta that was cut before: its floor, or its vector",
+        "replica:Replica.covers_delta",
+        (("and end.vector.covers_all(self.floor.vector)", ""),),
+        also=(
+            ("replica:Applying.step", (("if not vector.covers(record.origin, record.sequence):", "if True:"),)),
+        ),
+        given={"keys": 40, "regions": 3, "nodes": 3},
+        harms=(Harm(1000, 1500, "between", ("r1", "r2"), 0, STALL), Harm(2000, 6000, "narrow", ("r1", "r2"), 3)),
+    ),
+    Mutant(
         "stream-replayed",
         "a record that the vector already covers is never merged (streams)",
         "replica:Replica.take",
@@ -160,7 +189,7 @@ MUTANTS = (
         "a socket with more than so much unsent stops its stream",
         "engine:Engine._feed",
         (("or core.outlet.unsent(link.number) > limits.unsent_bytes", ""),),
-        needs=('flood',),
+        harms=(Harm(2000, 600, "inside", ("r1n1",), 0, STALL), Harm(1900, 900, "flood", ("r1",), 40)),
     ),
     Mutant(
         "acknowledged-undurable",
@@ -179,21 +208,21 @@ MUTANTS = (
         "what a peer says it holds is in its log",
         "engine:Engine._tell_held",
         (("if not core.written():", "if False:"),),
-        needs=('all-blank',),
+        harms=LOSSES["kill"],
     ),
     Mutant(
         "copies-never-synced",
         "what a peer holds is synced there within 100 ms",
         "engine:Engine.wants_sync",
         (("return now.mono_ms - core.oldest_unsynced_ms() >= core.config.limits.sync_within_ms", "return False"),),
-        needs=('all-blank',),
+        harms=LOSSES["power"],
     ),
     Mutant(
         "never-degraded",
         "after 50 ms without any peer's word a write is acknowledged as degraded",
         "acks:Acks._settle",
         (("if late and now_ms - one.since_ms < self._after_ms:", "if late:"),),
-        needs=('inside', 'kill'),
+        harms=(Harm(2000, 2500, "inside", ("r1n1",), 0, STALL),),
     ),
     Mutant(
         "silent-link-kept",
@@ -214,16 +243,17 @@ MUTANTS = (
         "local operations first: bounded WAN work per loop turn",
         "intake:Intake.work",
         ((">= count:", ">= 10**9:"),),
-        needs=('flood',),
         paired=True,
+        given={"keys": 3000, "regions": 3, "nodes": 3, "costs": COSTS, "spare": "r1"},
+        harms=CATCH_UP,
     ),
     Mutant(
         "no-credit",
         "credit in bytes: what a region may send before the receiver has worked it off",
         "engine:Engine._feed",
         (("if link.credit <= 0 or", "if"),),
-        needs=('flood',),
-        paired=True,
+        given={"keys": 3000, "regions": 3, "nodes": 3, "costs": COSTS},
+        harms=CATCH_UP,
     ),
     Mutant(
         "no-probe",
@@ -292,7 +322,8 @@ MUTANTS = (
         "an incarnation is closed by reports made after its successor was known",
         "reports:_agrees",
         (("and report.low.knows_newer(origin)", ""),),
-        needs=('kill', 'power', 'restored'),
+        given={"rate_per_s": 3.0, "regions": 3, "nodes": 3, "virtual_s": 7.0},
+        harms=(Harm(2990, 1500, "one-way", ("r2",), 0, "mute"), Harm(3000, 300, "power", ("r1",))),
     ),
     # -- Deletes and expiry ----------------------------------------------------------------------
     Mutant(
@@ -321,7 +352,8 @@ MUTANTS = (
         "dropping a tombstone raises the node's last version to it",
         "upkeep:Upkeep._forget",
         (("core.clock.raise_to(replica.floor.time, replica.floor.counter)", "pass"),),
-        needs=('skew',),
+        given={"rate_per_s": 5.0, "keys": 2, "regions": 3, "nodes": 3},
+        harms=tuple(Harm(1500 + 3000 * turn, 2000, "skew", ("r1",), 1800) for turn in range(2)),
     ),
     Mutant(
         "no-floor",
@@ -343,6 +375,23 @@ MUTANTS = (
         "dials:Dials.agree",
         (("feed.open = covered and covering", "feed.open = True"),),
         needs=('evict', 'restored'),
+    ),
+    Mutant(
+        "floors-ignored",
+        "between two of which one lacks what the other forgot nothing passes but a reset",
+        "intake:Intake.may_take",
+        (("return theirs is None or self.core.replicas[scope].vector.covers_all(theirs.vector)", "return True"),),
+        also=(
+            ("dials:Dials.agree", (("feed.open = covered and covering", "feed.open = True"),)),
+            (
+                "replica:Replica.covers_delta",
+                (
+                    ("and self.vector.covers_all(end.floor.vector)", ""),
+                    ("and end.vector.covers_all(self.floor.vector)", ""),
+                ),
+            ),
+        ),
+        needs=("evict", "restored"),
     ),
     Mutant(
         "own-records-not-kept",
@@ -383,7 +432,7 @@ MUTANTS = (
         "an expired record loses its value only when every in-region node's clock is past the expiry",
         "tombstones:Tombstones.strip",
         (("and self._to_strip[0][0] <= region_wall_ms", ""),),
-        needs=('skew',),
+        harms=(Harm(1500, 5000, "skew-one", ("r1n1",), 3000), Harm(3000, 500, "blank", ("r1n2",))),
     ),
     Mutant(
         "expiry-not-told",
@@ -414,8 +463,22 @@ MUTANTS = (
         "resumed-below-the-floor",
         "a watch whose token is below the floor gets a fresh snapshot",
         "requests:Requests._resumed",
-        (("if covered and known and not (expired_since or replica.floor.vector.closed):", "if covered:"),),
+        (("if covered and known and not", "if covered and not"),),
         needs=('kill', 'pause'),
+    ),
+    Mutant(
+        "resumed-after-expiry",
+        "a watch that was away while expired records were dropped gets a fresh snapshot",
+        "requests:Requests._resumed",
+        (("(expired_since or older)", "older"),),
+        needs=("kill", "pause"),
+    ),
+    Mutant(
+        "expiry-missed",
+        "a watch that resumes is told what expired while it was away",
+        "requests:Requests._missed",
+        (("if one.expires and absent(one, self.core.now.wall_ms)", "if False"),),
+        needs=("kill", "pause"),
     ),
     Mutant(
         "resumed-uncovered",
@@ -461,7 +524,7 @@ def _search(mutant: Mutant, seeds: range) -> str:
     tried = 0
     for seed in seeds:
         plan = drawn(seed, **{"virtual_s": LIFE_S, **mutant.given})
-        if mutant.needs and not any(harm.kind in mutant.needs for harm in schedule(plan)):
+        if mutant.needs and mutant.harms is None and not any(harm.kind in mutant.needs for harm in schedule(plan)):
             continue
         tried += 1
         with planted(mutant):

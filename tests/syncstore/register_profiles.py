@@ -85,8 +85,8 @@ PROFILES = {
     ),
     "duel": Profile(keys=1, clients=4, think_ms=5, length_ms=300, gray_ms=500, sticky=0.0),
     "hot": Profile(
-        keys=1, clients=5, think_ms=4, length_ms=600, gray_ms=120, pause_ms=120, pause_most_ms=200, sticky=0.0, tokens=1.0,
-        weights={"get": 20, "put": 40, "delete": 15, "create": 15, "update": 10},
+        keys=1, clients=5, think_ms=4, length_ms=600, gray_ms=120, pause_ms=120, pause_most_ms=200, sticky=0.0,
+        tokens=1.0, weights={"get": 20, "put": 40, "delete": 15, "create": 15, "update": 10},
     ),
     "torn": Profile(nodes=5, torn_members=True, cut_ms=500, think_ms=40, length_ms=2000),
     "mixed": Profile(

@@ -5,6 +5,7 @@ Each gives a world with its history, as `World.run` does, linearizable unless a 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from lab.syncstore.wire import Reply, Request
@@ -28,7 +29,7 @@ def ghost() -> World:
     replies = _begin(world, "e", "update", "late", revision=first.revision)
     world.pass_ms(5)
     _hold(world, "e", "b")
-    _replace_disk(world, "b")
+    _start_again(world, "b", True)
     world.pass_ms(60)
     assert world.nodes["b"].registers.stats()["votes"], "b has copied a, c and d"
     _hold(world, "a", "ce")
@@ -44,9 +45,10 @@ def ghost() -> World:
     return world
 
 
-def late() -> World:
-    """An accept comes when its register was deleted and forgotten, and the node it comes to has lost its disk
-    since: the floor that it copied refuses it. (Only a message that outlives its connection comes so late.)
+def late(replace_disk: bool) -> World:
+    """An accept comes when its register was deleted and forgotten, and the node it comes to started again since,
+    on its old disk or a new one: the floor that it kept, or copied, refuses it. (Only a message that outlives
+    its connection comes so late.)
     """
     world = World(Profile(clients=0, limits=FORGETFUL), 1).open()
     world.kept["a", "c"] = []
@@ -54,7 +56,7 @@ def late() -> World:
     kept = world.kept.pop(("a", "c"))
     _done(world, "b", "delete", "")
     world.pass_ms(3 * FORGETFUL.register_forget_ms)
-    _replace_disk(world, "c")
+    _start_again(world, "c", replace_disk)
     world.pass_ms(300)
     stats = [node.registers.stats() for node in world.nodes.values()]
     assert all(one["registers"] == 0 and one["votes"] for one in stats), "it is forgotten by all"
@@ -97,10 +99,38 @@ def twin() -> World:
     return world
 
 
-def _replace_disk(world: World, name: str) -> None:
+def tally() -> World:
+    """c says that it holds a tombstone, and loses its disk. b and d, which did not hold it, give the new c their
+    copies; then they hold it too, and say so. The three answers together are no proof that all hold it.
+    """
+    world = World(Profile(nodes=5, clients=0, limits=FORGETFUL), 1).open()
+    _done(world, "a", "put", "gone")
+    world.pass_ms(50)
+    world.kept["a", "b"], world.kept["a", "d"] = [], []
+    _done(world, "a", "delete", "")
+    world.pass_ms(FORGETFUL.register_forget_ms + 50)  # a has asked; c and e have answered
+    _hold(world, "a", "c")
+    world.kept["c", "e"] = []
+    _start_again(world, "c", True)
+    world.pass_ms(100)  # the new c has copied b and d, and waits for e
+    for target in "bd":
+        _deliver(world, "a", target, world.kept.pop(("a", target)))
+    world.pass_ms(100)
+    _deliver(world, "c", "e", world.kept.pop(("c", "e")))
+    world.pass_ms(500)
+    assert world.nodes["c"].registers.stats()["votes"]
+    world.crash("a")
+    world.crash("e")
+    world.pass_ms(50)
+    _done(world, "c", "get", "")
+    return world
+
+
+def _start_again(world: World, name: str, replace_disk: bool) -> None:
     node = world.nodes[name]
     world.crash(name)
-    node.log, node.synced = [], 0
+    if replace_disk:
+        node.log, node.synced = [], 0
     world.pass_ms(30)
     world.start(name)
 
@@ -108,8 +138,7 @@ def _replace_disk(world: World, name: str) -> None:
 def _deliver(world: World, source: str, target: str, messages: list[Any]) -> None:
     node = world.nodes[target]
     for message in messages:
-        if isinstance(message, bytes):
-            node.run(lambda message=message: node.received(source, message), node.epoch)  # type: ignore[misc]
+        node.run(lambda message=message: node.received(source, message), node.epoch)  # type: ignore[misc]
 
 
 def _begin(world: World, name: str, op: str, value: str, key: str = "k", **more: Any) -> list[Reply]:
@@ -159,7 +188,13 @@ def _release(world: World, source: str, targets: str) -> None:
         world._gray[source, target] = 0.0
 
 
-SCHEDULES = {"ghost": ghost, "late": late, "twin": twin}
+SCHEDULES: dict[str, Callable[[], World]] = {
+    "ghost": ghost,
+    "late, new disk": lambda: late(True),
+    "late, old disk": lambda: late(False),
+    "tally": tally,
+    "twin": twin,
+}
 
 
 def run(name: str, seed: int) -> World:

@@ -79,6 +79,21 @@ def test_without_any_peer_s_word_it_is_acknowledged_as_degraded_after_50_ms() ->
     assert net.engines["a"].counters["degraded"] == 1
 
 
+def test_what_a_peer_got_by_delta_is_held_twice_once_it_says_so() -> None:
+    net = Net(ONE, ring_bytes=500).ready()
+    for node in "bc":
+        net.cut("a", node)
+    client = net.client("a")
+    for place in range(30):
+        client.put(f"k{place}")
+    assert client.get("k0").degraded
+    net.heal()
+    net.until(lambda: net.at("b", "k29") is not None)
+    net.run(500)
+    assert net.counted("deltas_taken") > 0
+    assert not client.get("k0").degraded
+
+
 def test_a_region_of_one_node_is_never_degraded() -> None:
     net = Net(ALONE).ready()
     began = net.now_ms
@@ -390,23 +405,29 @@ def test_an_evicted_region_comes_back_by_a_reset_and_nothing_deleted_returns() -
 
 
 def test_a_reset_of_the_global_scope_leaves_the_region_s_own_alone() -> None:
-    net = Net(TWO, tombstone_age_ms=300.0).ready()
+    net = Net(TWO, tombstone_age_ms=300.0, write_timeout_ms=60_000.0).ready()
     evicted(net)
-    far = net.client("x")
-    watch = far.watch(bucket=LOCAL)
-    net.heal()
-    engine = net.engines["x"]
+    clients = {node: net.client(node) for node in "xy"}
+    watches = {node: client.watch(bucket=LOCAL) for node, client in clients.items()}
     for node in "xy":
         net.disks[node].holding = True
-    numbers = [far.ask("put", f"own{place}", b"1", LOCAL) for place in range(3)]
-    net.until(lambda: net.counted("resets_taken") >= 1 or net.now_ms > 60_000)
+    numbers = {
+        node: [client.ask("put", f"{node}{place}", b"1", LOCAL) for place in range(3)]
+        for node, client in clients.items()
+    }
+    net.heal()
+    net.until(lambda: all(net.engines[node].counters["resets_taken"] for node in "xy"))
     for node in "xy":
         net.disks[node].holding = False
     net.run(1000)
-    assert all(not far.replies[number].error for number in numbers), "they are no part of what was replaced"
-    assert {key for _, key, _ in far.shown(watch)} == {"own0", "own1", "own2"}
-    replica = engine.replicas["region"]
-    assert replica.durable.covers_all(replica.vector), "what was being synced is never counted as durable"
+    for node, client in clients.items():
+        replies = [client.replies[number] for number in numbers[node]]
+        assert not any(reply.error for reply in replies), "they are no part of what was replaced"
+        assert {key for _, key, _ in client.shown(watches[node])} == {
+            f"{one}{place}" for one in "xy" for place in range(3)
+        }
+        replica = net.engines[node].replicas["region"]
+        assert replica.durable.covers_all(replica.vector), "what was being synced is never counted as durable"
 
 
 def test_watches_begin_anew_after_a_reset() -> None:

@@ -88,6 +88,8 @@ def test_what_comes_late_hides_nothing_newer() -> None:
     one = watcher()
     one.show(record("k", b"new", 2), "put", False)
     one.show(record("k", b"old", 1), "put", False)
+    assert [change.value for frame in drained(one) for change in frame.items] == [b"new"]
+    one.show(record("k", b"new", 2), "put", False)
     one.show(record("k", b"new", 2), "expired", False)
     assert [(change.kind, change.seen.time) for frame in drained(one) for change in frame.items] == [("expired", 2)]
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from signal import SIGTERM, Signals
 from typing import Any, ClassVar
 
 import aiohttp
@@ -33,6 +34,7 @@ class SyncStore:
     ports: ClassVar[tuple[str, ...]] = ("client", "peer", "wan", "monitor")
     wan_ports: ClassVar[tuple[str, ...]] = ("wan",)
     bucket_revisions: ClassVar[bool] = False
+    lame_duck_signal: ClassVar[Signals] = SIGTERM  # its polite end: clients are told, what was asked is answered
 
     def __init__(self, version: str, options: Mapping[str, str]) -> None:
         if version not in ("", __version__):

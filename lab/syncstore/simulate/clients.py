@@ -22,7 +22,7 @@ SHARED = bucket_name("global", "lww", "shared")
 LOCAL = bucket_name("region", "lww", "local")
 REGISTERS = bucket_name("global", "register", "registers")
 """Keys `<region>/…`: only that region uses them; others: every region does."""
-KEYS, REGISTER_KEYS = 12, 4
+REGISTER_KEYS = 4
 MIX = ("put", "put", "put", "put", "put", "get", "get", "get", "delete", "delete", "ttl", "large")
 REGISTER_MIX = ("create", "create", "update", "update", "update", "get", "get", "get", "put", "delete")
 BUCKETS = (OWN, OWN, OWN, SHARED, SHARED, LOCAL, LOCAL, REGISTERS)
@@ -37,10 +37,17 @@ class Load:
     """One region's clients. They begin together with it and stop at `until_ms`."""
 
     def __init__(
-        self, region: str, regions: list[str], callers: list[Caller], seed: int, rate_per_s: float, until_ms: float
+        self,
+        region: str,
+        regions: list[str],
+        callers: list[Caller],
+        seed: int,
+        rate_per_s: float,
+        keys: int,
+        until_ms: float,
     ) -> None:
         self.region, self.callers = region, callers
-        self._regions = regions
+        self._regions, self._keys = regions, keys
         self.operations: list[Operation] = []
         self.watches: list[WatchLog] = []
         self.flood = 1
@@ -79,11 +86,11 @@ class Load:
         bucket = BUCKETS[int(chance.random() * len(BUCKETS))]
         mix = REGISTER_MIX if bucket == REGISTERS else MIX
         kind = mix[int(chance.random() * len(mix))]
-        key = key_of(bucket, self.region, int(chance.random() * KEYS))
+        key = key_of(bucket, self.region, int(chance.random() * self._keys))
         size, ttl_ms = int(chance.random() * 80), int(200 + chance.random() * 2500)
         if kind == "get" and bucket == OWN and chance.random() < 0.3:
             # What others wrote is read too.
-            key = key_of(OWN, chance.choice(self._regions), int(chance.random() * KEYS))
+            key = key_of(OWN, chance.choice(self._regions), int(chance.random() * self._keys))
         if bucket == REGISTERS:
             of = self.region if chance.random() < 0.7 else "all"
             key = f"{of}/{int(chance.random() * REGISTER_KEYS)}"

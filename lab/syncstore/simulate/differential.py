@@ -8,11 +8,12 @@ differs comes from outside.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from lab.syncstore.simulate.chance import fork
 from lab.syncstore.simulate.clients import SHARED
+from lab.syncstore.simulate.harms.harm import Harm
 from lab.syncstore.simulate.history import Operation
 from lab.syncstore.simulate.host import MakeCore
 from lab.syncstore.simulate.run import Outcome, Run
@@ -22,11 +23,11 @@ SLACK_MS = 1.0
 """What the others may cost an operation at most: a slice of work for them, and a sync under way."""
 
 
-def pair(plan: Plan, make: MakeCore = default_core) -> Outcome:
+def pair(plan: Plan, make: MakeCore = default_core, harms: Sequence[Harm] | None = None) -> Outcome:
     """The world with harms outside its spare region, judged against the one without."""
     spare = plan.spare or fork(plan.seed, "spare").choice(plan.names)
     harmed = replace(plan, spare=spare, steady=True, faults=True)
-    outcome = Run(harmed, make).live()
+    outcome = Run(harmed, make, harms).live()
     calm = Run(replace(harmed, faults=False), make).live()
     outcome.broken += list(compared(calm.operations, outcome.operations, spare))
     return outcome

@@ -17,11 +17,13 @@ from lab.syncstore.simulate.world import Plan
 FIRST_MS = 900.0
 CUTS = (STALL, BLACKHOLE, REFUSE)
 ODDS = {
-    "gray": 3, "cut": 5, "one-way": 3, "rate": 2, "between": 4, "flap": 3, "inside": 5, "resets": 2,
+    "gray": 3, "cut": 5, "one-way": 3, "rate": 2, "narrow": 3, "between": 4, "flap": 3, "inside": 5, "resets": 2,
     "kill": 7, "power": 2, "others-dead": 2, "pause": 4, "blank": 2, "restored": 3, "all-blank": 3, "disk": 4,
-    "skew": 3, "flood": 2, "evict": 4, "drain": 1, "garbage": 2,
+    "skew": 3, "skew-one": 2, "flood": 2, "evict": 4, "drain": 1, "garbage": 2,
 }  # fmt: skip
 ALONE_SHARE = 0.12
+OF_MANY = ("gray", "cut", "one-way", "rate", "narrow", "between", "flap", "evict", "garbage", "others-dead")
+"""What befalls a region only where there are others."""
 DISK_LOSS = ("blank", "restored", "all-blank")
 
 
@@ -57,17 +59,7 @@ def _draw(plan: Plan, chance: Random) -> Harm | None:
     some = tuple(chance.sample(plan.members[region], chance.randint(1, plan.nodes)))
     cut = chance.choice(CUTS)
     amount = chance.random()
-    if plan.regions < 2 and kind in (
-        "gray",
-        "cut",
-        "one-way",
-        "rate",
-        "between",
-        "flap",
-        "evict",
-        "garbage",
-        "others-dead",
-    ):
+    if plan.regions < 2 and kind in OF_MANY:
         return None
     if plan.nodes < 2 and kind in ("inside", *DISK_LOSS):
         return None
@@ -77,6 +69,7 @@ def _draw(plan: Plan, chance: Random) -> Harm | None:
         "cut": ((region,), cut, 0.0),
         "one-way": ((region,), chance.choice(("deaf", "mute")), 0.0),
         "rate": ((region,), "", 2 + 20 * amount),
+        "narrow": ((region, other), "", 1.5 + 8 * amount),
         "between": ((region, other), cut, 0.0),
         "flap": ((region,), cut, 100 + 700 * amount),
         "inside": ((node,), cut, 0.0),
@@ -90,6 +83,7 @@ def _draw(plan: Plan, chance: Random) -> Harm | None:
         "all-blank": ((node,), chance.choice(("kill", "power")), 0.0),
         "disk": (some, chance.choice(("slow", "stuck", "full", "broken")), 5 + 500 * amount),
         "skew": ((region,), chance.choice(("", "stays")), _skew_ms(chance, amount)),
+        "skew-one": ((node,), chance.choice(("", "stays")), _skew_ms(chance, amount)),
         "flood": ((region,), "", 10.0),
         "evict": ((region,), "", 0.0),
         "drain": ((region,), "", 0.0),

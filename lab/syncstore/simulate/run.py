@@ -7,6 +7,7 @@ gives the same `Outcome`, to the bit.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -47,13 +48,13 @@ class _Enough(Exception):
 
 class Run:
     def __init__(
-        self, plan: Plan, make: MakeCore = default_core, harms: list[Harm] | None = None, *, hasty: bool = False
+        self, plan: Plan, make: MakeCore = default_core, harms: Sequence[Harm] | None = None, *, hasty: bool = False
     ) -> None:
         """hasty: the world ends with its first broken promise."""
         self.plan = plan
         self._hasty = hasty
         self.world = World(plan, make)
-        self.harms = schedule(plan) if harms is None else harms
+        self.harms = schedule(plan) if harms is None else list(harms)
         self.broken: list[str] = []
         self._harms = Harms(self.world)
         self._looker = fork(plan.seed, "look")

@@ -6,6 +6,7 @@ What harms it is `faults`' business, what it must promise is `checks`'.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
@@ -36,6 +37,8 @@ class Plan:
     nodes: int = 3
     virtual_s: float = 15.0
     rate_per_s: float = 50.0
+    keys: int = 12
+    """Of each bucket; few, so that writes meet."""
     faults: bool = True
     spare: str = ""
     """A region that no fault touches."""
@@ -95,11 +98,13 @@ class World:
         self.hosts: dict[str, Host] = {}
         self.loads: dict[str, Load] = {}
         self.skews: dict[str, int] = {}
-        """Region → how far ahead its clocks ever were; who is not in here was never wrong."""
+        """Node → how far ahead its clock ever was; who is not in here was never wrong."""
         self.written: dict[tuple[str, int], tuple[int, int]] = {}
         """(origin, sequence) → (boots, where its node's log ended when it was accepted)."""
         self.excused: list[tuple[str, float, float]] = []
         """(node, from, until): what that node acknowledged then may be lost."""
+        self.littered = False
+        """Whether anybody was ever sent garbage."""
         self.evicted = False
         """Whether a region ever was: then what it wrote alone may be forgotten, and what others had deleted."""
         for region, nodes in plan.members.items():
@@ -123,7 +128,7 @@ class World:
             callers.append(Caller(self.network, f"{region}c{number}", CLUSTER, region, order, self.plan.seed))
             callers[-1].wall_of = lambda node: self.hosts[node].clocks.wall_ms()
         plan = self.plan
-        return Load(region, plan.names, callers, plan.seed, plan.rate_per_s, plan.load_until_ms)
+        return Load(region, plan.names, callers, plan.seed, plan.rate_per_s, plan.keys, plan.load_until_ms)
 
     def _wires(self, source: str, target: str) -> tuple[Wires, Random]:
         """In a region 0.1–0.3 ms; between two 10–120 ms, each pair its own, alike in both directions."""
@@ -135,16 +140,23 @@ class World:
         delay_ms = fork(self.plan.seed, "delay", one, other).uniform(10, 120)
         return Wires(delay_ms, delay_ms * 0.05, 12_500.0), chance
 
-    def skew(self, region: str, ms: int) -> None:
-        """Set the clocks of a region wrong by so much, or right again; its clients' too."""
-        self.skews[region] = max(self.skews.get(region, 0), ms)
-        self.loads[region].skew_ms = ms
-        for host in self.region(region):
-            host.clocks.skew_ms = ms
+    def skew(self, nodes: Sequence[str], ms: int) -> None:
+        """Set the clocks of nodes wrong by so much, or right again."""
+        for node in nodes:
+            self.skews[node] = max(self.skews.get(node, 0), ms)
+            self.hosts[node].clocks.skew_ms = ms
 
-    def latest_wall_ms(self, region: str) -> int:
-        """What a clock of the region has shown at most."""
-        return EPOCH_MS + int(self.timeline.now_ms) + self.skews.get(region, 0)
+    def was_skewed(self, region: str) -> bool:
+        """Whether any clock of a region was ever wrong."""
+        return any(node in self.skews for node in self.plan.members[region])
+
+    def latest_wall_ms(self, node: str) -> int:
+        """What the clock of a node has shown at most."""
+        return EPOCH_MS + int(self.timeline.now_ms) + self.skews.get(node, 0)
+
+    def all_past_ms(self) -> int:
+        """What every clock of some region has passed: a record that ended before may have lost its value."""
+        return max(min(map(self.latest_wall_ms, nodes)) for nodes in self.plan.members.values())
 
     # -- what others ask -------------------------------------------------------------------------
 

@@ -48,12 +48,16 @@ def _read(world: World, operation: Operation, what: str, when: str, before: Vers
             yield f"{what} showed {operation.found[:40]!r} at {shown} {when}, which nobody wrote"
         elif one.expires and _steady(world, operation) and one.expires <= operation.sent_wall_ms:
             yield f"{what} showed a record {when} that had expired {operation.sent_wall_ms - one.expires} ms before"
-    elif operation.seen is not None:
+        return
+    latest_ms = max(world.latest_wall_ms(host.place), world.all_past_ms())
+    if operation.seen is not None:
         if shown < before:
             yield f"{what} showed a deletion at {shown} {when}, after its session had seen {before}"
+        one = world.oracle.find(place, shown)
+        if one is not None and not one.tombstone and not 0 < one.expires <= latest_ms:
+            yield f"{what} showed nothing {when}, though {shown} has not expired by any clock there"
     elif before.time:
         seen = world.oracle.find(place, before)
-        latest_ms = world.latest_wall_ms(host.region)
         if seen is None or seen.tombstone or 0 < seen.expires <= latest_ms:
             return
         later = world.oracle.keys.get(place, ())
@@ -97,7 +101,7 @@ def version(world: World, record: Record) -> Iterator[str]:
     Only keys that nobody but this region writes are asked: on others what is present must be passed.
     """
     region, _, _ = parts(record.origin)
-    if record.bucket not in (OWN, LOCAL) or region in world.skews or record.maker != record.origin:
+    if record.bucket not in (OWN, LOCAL) or world.was_skewed(region) or record.maker != record.origin:
         return
     right_ms = EPOCH_MS + int(world.timeline.now_ms)
     if record.time > right_ms + CLOCK_MS:

@@ -78,5 +78,5 @@ def merge_of_its_vector(world: World, host: Host) -> Iterator[str]:
 
 def _may_be_gone(due: Accepted, replica: Any, world: World) -> bool:
     """A tombstone, or what expired by some clock of the region, once the floor has passed it."""
-    ended = due.tombstone or (due.expires and due.expires <= max(map(world.latest_wall_ms, world.plan.names)))
+    ended = due.tombstone or (due.expires and due.expires <= max(map(world.latest_wall_ms, world.hosts)))
     return bool(ended) and replica.floor.vector.covers(due.origin, due.sequence)

@@ -12,6 +12,8 @@ from lab.syncstore.simulate.host import Host
 from lab.syncstore.simulate.world import World
 from lab.syncstore.version import Version
 
+NEVER = ("divergence", "forced_conflict")
+UNPROVOKED = ("malformed", "credit_exceeded", "hello_refused")
 VECTOR_ENTRIES_A_NODE = 3
 """In the end: a node's present incarnation, and a few that aren't closed yet."""
 
@@ -77,9 +79,12 @@ def final(world: World) -> Iterator[str]:
     yield from equal_where_vectors_are(world.hosts.values())
     for host in world.hosts.values():
         yield from merge_of_its_vector(world, host)
-        for name in ("divergence", "forced_conflict"):
-            if host.engine.counters.get(name) and not world.evicted:
-                yield f"{host.place} counted {host.engine.counters[name]} of {name}: a bug was repaired"
+        for name in ("divergence",) if world.evicted else NEVER:
+            if host.engine.counters.get(name):
+                yield f"{host.place} counted {host.engine.counters[name]} of {name}, which ought never to be"
+        for name in () if world.littered else UNPROVOKED:
+            if host.engine.counters.get(name):
+                yield f"{host.place} counted {host.engine.counters[name]} of {name}, though nobody sent garbage"
     yield from acknowledged(world)
     yield from refused(world)
     yield from last_shown(world)

@@ -63,6 +63,13 @@ def rate(world: World, harm: Harm, chance: Random) -> Heal:
     return around(world, harm.where[0], Impairment(rate=harm.amount))
 
 
+def narrow(world: World, harm: Harm, chance: Random) -> Heal:
+    """Two regions with little between them, though others are near to both. amount: bytes per ms and link."""
+    one, other = (nodes(world, region) for region in harm.where)
+    rate = Impairment(rate=harm.amount)
+    return together([between(world, one, other, rate), between(world, other, one, rate)])
+
+
 def between_two(world: World, harm: Harm, chance: Random) -> Heal:
     """Two regions that don't reach each other, though others reach both."""
     one, other = (nodes(world, region) for region in harm.where)

@@ -20,11 +20,25 @@ RETURN_MS = 1500.0
 
 def skew(world: World, harm: Harm, chance: Random) -> Heal:
     """The clocks of a region are wrong by `amount` ms. mode: `stays` if nobody ever sets them right."""
-    world.skew(harm.where[0], int(harm.amount))
+    region = harm.where[0]
+    world.skew(world.plan.members[region], int(harm.amount))
+    world.loads[region].skew_ms = int(harm.amount)
 
     def heal() -> None:
         if harm.mode != "stays":
-            world.skew(harm.where[0], 0)
+            world.skew(world.plan.members[region], 0)
+            world.loads[region].skew_ms = 0
+
+    return heal
+
+
+def skew_one(world: World, harm: Harm, chance: Random) -> Heal:
+    """One node's clock is wrong. amount, mode: as `skew`."""
+    world.skew(harm.where, int(harm.amount))
+
+    def heal() -> None:
+        if harm.mode != "stays":
+            world.skew(harm.where, 0)
 
     return heal
 
@@ -71,6 +85,7 @@ def evict(world: World, harm: Harm, chance: Random) -> Heal:
 def garbage(world: World, harm: Harm, chance: Random) -> Heal:
     """Bytes that are no frames come from a region: on its connections, and on some made for it. amount: ms between."""
     over = [False]
+    world.littered = True
     foe = Foe(world.network, f"{harm.where[0]}foe", chance)
 
     def throw() -> None:
