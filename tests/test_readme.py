@@ -13,6 +13,7 @@ from ruamel.yaml import YAML
 from lab import files, plan, report
 from lab.__main__ import app
 from lab.backends.jetstream.config import Settings
+from lab.bench import about, conduct, table
 from lab.experiment import Experiment
 from lab.show.names import everything
 from lab.show.takes import takes
@@ -76,6 +77,15 @@ def _commands() -> str:
     return "\n".join(["| command | |", "|---|---|", *rows])
 
 
+def _bench() -> str:
+    """A kept `make bench`: its bench.json, copied to results/reference/."""
+    kept = REFERENCE / "bench.json"
+    if not kept.is_file():
+        return "(no run is kept yet)"
+    told = json.loads(kept.read_text(encoding="utf-8"))
+    return table.kept(told, conduct.titles(), about.sentences(told["machine"]))
+
+
 PARTS = {
     "definitions": _definitions,
     "gates": _gates,
@@ -84,6 +94,7 @@ PARTS = {
     "topologies": _topologies,
     "faults": _faults,
     "commands": _commands,
+    "bench": _bench,
 }
 
 

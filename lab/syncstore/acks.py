@@ -34,6 +34,10 @@ class Acks:
         self._foreign: dict[str, deque[Waiting]] = {}
         self.degraded = 0
 
+    def __len__(self) -> int:
+        """Own writes that wait."""
+        return len(self._own)
+
     def add(self, waiting: Waiting) -> None:
         """An own write, in the order of their sequence."""
         self._own.append(waiting)

@@ -27,6 +27,7 @@ MORE = "more"
 CHANGES = ("put", "delete", "create", "update")
 DATA = (*CHANGES, "get", "keys", "watch")
 WAITING_AT_MOST = 20_000
+WRITES_WAITING_AT_MOST = 100_000
 ISSUED = ""
 """A token's entry that is no origin's: the wall time at which the node made it."""
 REGION_STATES = ("serving", "draining", "drained", "evicted")
@@ -156,6 +157,9 @@ class Requests:
             core.reply(link.number, Reply(request.number, "Storage", core.storage))
             return
         replica = core.replicas[request.bucket.partition("/")[0]]
+        if len(core.acks[replica.scope]) >= WRITES_WAITING_AT_MOST:
+            core.reply(link.number, Reply(request.number, "Unavailable", "too many writes wait for the disk here"))
+            return
         present = replica.table.get(request.bucket, request.key)
         saw = request.seen
         if core.now.wall_ms > LATEST_MS:

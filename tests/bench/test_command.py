@@ -107,9 +107,13 @@ def _left(home: Path) -> list[psutil.Process]:
     return [process for process, run in reaper.marked() if run.startswith(str(home.resolve()))]
 
 
-def _gone(home: Path, within_s: float = 20.0) -> bool:
+def _gone(home: Path) -> bool:
+    return _until(lambda: not _left(home))
+
+
+def _until(true: Callable[[], bool], within_s: float = 20.0) -> bool:
     until = time.monotonic() + within_s
-    while _left(home):
+    while not true():
         if time.monotonic() > until:
             return False
         time.sleep(0.1)
@@ -145,4 +149,4 @@ def test_stopped_in_the_middle_nothing_stays(tmp_path: Path, how: signal.Signals
     assert process.returncode == (130 if how != signal.SIGKILL else -signal.SIGKILL)
     assert _gone(tmp_path)
     [directory] = (tmp_path / "results" / "bench").iterdir()
-    assert not (directory / conduct.NODES).exists()
+    assert _until(lambda: not (directory / conduct.NODES).exists())

@@ -16,7 +16,7 @@ import resource
 import sys
 import time
 import traceback
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from typing import Any
 
@@ -122,6 +122,9 @@ class Maker:
     def number(self) -> int:
         return self.one(0, 1, 2, 3, 5) if self.chance.random() < 0.6 else self.one(*NUMBERS)
 
+    def entry(self) -> int:
+        return self.number() if self.chance.random() < 0.03 else self.one(0, 1, 2, 3, 5, 255, 2**31, 2**62 - 1)
+
     def scope(self, kind: str) -> str:
         if self.chance.random() < 0.03:
             return self.one("", "region", "world", "global/")
@@ -136,7 +139,7 @@ class Maker:
 
     def vector(self, kind: str) -> list[Any]:
         """Garbage names no more of the victim's region's true writes than there is; lies name anything."""
-        named = {self.one(*self.theirs[kind]): self.number() for _ in range(self.chance.randrange(4))}
+        named = {self.one(*self.theirs[kind]): self.entry() for _ in range(self.chance.randrange(4))}
         for origin in self.theirs[kind]:
             if self.chance.random() < 0.7:
                 named[origin] = self.sent[origin]
@@ -145,7 +148,7 @@ class Maker:
             node, region = self.one(("x", "s"), ("z", "t"))
             closed[f"{region}/{node}"] = incarnation(self.chance.randrange(4))
         if self.lies and self.chance.random() < 0.3:
-            named[self.one(*self.own, origin_of("a", 2**100), origin_of("b", 5))] = self.number()
+            named[self.one(*self.own, origin_of("a", 2**100), origin_of("b", 5))] = self.entry()
             if self.chance.random() < 0.3:
                 closed[self.one("r/a", "r/b", "r/c")] = self.one("f" * 28, incarnation(3))
         return [named, closed]
@@ -265,14 +268,17 @@ class Maker:
             lambda: [[13, self.number(), self.one(LWW, LOCAL, "", "x/y/z"), self.one("k1", "")]],
             lambda: [self.fetched(kind)],
             lambda: [[15, self.paxos()]],
+            lambda: self.overheard(),
+            lambda: self.overheard(),
             lambda: [self.one([33, []], [34, 1, []])] if self.chance.random() < 0.1 else [self.beacon(kind)],
             lambda: [[35, "bye"]],
             lambda: [[self.one(16, 31, 36, 2**15, *self.one((), (), (0, 2**16, -1, "x", None, 1.5))), 1, 2]],
             lambda: [self.hello(kind)] if self.chance.random() < 0.1 else self.delta(kind),
         ]
-        frames = self.one(*ideas)()
-        if kind != "peer" and frames[0][0] in (5, 13, 14, 15) and self.chance.random() < 0.9:
-            return [self.stream(kind)]
+        frames = self.one(*ideas)() or [self.stream(kind)]
+        foreign = {"dialled": (5, 13, 14, 15), "accepted": (2, 3, 4, 5, 10, 11, 13, 14, 15)}
+        if frames[0][0] in foreign.get(kind, ()) and self.chance.random() < 0.9:
+            return self.one([self.beacon(kind)], [[6, scope, self.vector(kind)]], [self.exchange(kind)])
         return frames
 
     def exchange(self, kind: str) -> list[Any]:
@@ -283,6 +289,11 @@ class Maker:
             if self.lies or origin not in self.own:
                 records.append([origin, self.records(kind, scope, self.chance.randrange(1, 4), 2)])
         return [9, scope, self.number(), self.chance.random() < 0.5, records]
+
+    def overheard(self) -> list[list[Any]]:
+        """What the victim and its friend really said, again, from somebody else."""
+        said = list(self.net.said)
+        return [msgspec.msgpack.decode(body, strict=False) for body in self.chance.sample(said, min(3, len(said)))]
 
     def paxos(self) -> list[Any]:
         """A register's message: any tag, with fields of the kinds they have."""
@@ -375,7 +386,8 @@ class World(Net):
         for node in (VICTIM, FRIEND):
             self.start(node)
         self.attack: dict[str, int] = {}
-        self.said: list[bytes] = []
+        self.said: deque[bytes] = deque(maxlen=300)
+        self.sniffed = self.overhear
 
     def _dialled(self) -> bool:
         """Whom the victim dials besides its friend, the attackers answer."""
@@ -402,6 +414,11 @@ class World(Net):
         for kind in [one for one, held in self.attack.items() if held == number and node == VICTIM]:
             del self.attack[kind]
         super().end(node, number)
+
+    def overhear(self, sender: str, to: str, body: bytes) -> bytes:
+        if len(body) < 5000 and (body[1] != 8 or self.random.random() < 0.05):  # beacons are most of it
+            self.said.append(body)
+        return body
 
     def greeted(self, kind: str) -> bool:
         link = self.engines[VICTIM].core.links.get(self.attack.get(kind, 0))

@@ -282,21 +282,21 @@ MUTANTS: dict[str, tuple[str, int, Mutant]] = {
     "whoever knows a ballot takes the next": ("calm", 1, _patched(proposer, "_leads", _led_by_anyone)),
     "requests without a token are run twice": ("duel", 25, _around(Queue, "call", _no_token)),
     "requests never end": ("forget", 798, _around(Queue, "submit", _no_deadline)),
-    "Unavailable though an accept was sent": ("partitions3", 0, _around(Queue, "_fail", _surely_not)),
+    "Unavailable though an accept was sent": ("doubt", 0, _around(Queue, "_fail", _surely_not)),
     "acknowledged before the record is written": ("calm", 0, _around(Queue, "_record", _answer_first)),
     "an accepted value is never finished": ("quiet", 0, _patched(Agreement, "_look", lambda *_: None)),
     "finished with another version": ("crashes", 20, _around(Proposer, "_decide", _finish_with_new_version)),
     "foreign records enter without a round": ("foreign", 1, _patched(Agreement, "foreign", _enter_alone)),
-    "gets show foreign records at once": ("foreign", 66, _patched(register_change, "_read", _show_the_table)),
+    "gets show foreign records at once": ("foreign", 198, _patched(register_change, "_read", _show_the_table)),
     "foreign records never enter": ("quiet", 0, _both(
         _patched(Agreement, "foreign", lambda *_: None), _patched(Agreement, "_look", lambda *_: None)),
     ),
-    "versions not above the table's": ("foreign", 0, _around(register_change, "decide", _blind_to_the_table)),
+    "versions not above the table's": ("foreign", 1, _around(register_change, "decide", _blind_to_the_table)),
     "versions not above the accepted one's": ("pauses", 0, _around(register_change, "decide", _above_nothing)),
-    "what the session saw does not count": ("foreign", 23, _around(register_change, "decide", _blind_to_the_session)),
+    "what the session saw does not count": ("foreign", 0, _around(register_change, "decide", _blind_to_the_session)),
     "tokens are dropped on delete": ("pauses", 1, _around(register_change, "_changed", _forget_on_delete)),
     "tokens are dropped when a record enters": (
-        "foreign", 37, _both(
+        "foreign", 120, _both(
             _around(register_change, "with_later", _forget_on_entering),
             _around(proposer, "with_later", _forget_on_entering)),
     ),
@@ -306,8 +306,8 @@ MUTANTS: dict[str, tuple[str, int, Mutant]] = {
     "forgotten ballots have no floor": ("late, old disk", 0, _around(Acceptor, "_drop", _drop_without_floor)),
     "the floor is lost with the process": ("late, old disk", 0, _around(Acceptor, "restore", _restore_without_floor)),
     "forgotten at once": ("forget", 0, _around(Forgetter, "__init__", _young)),
-    "forgotten when most hold it": ("forget", 0, _around(Forgetter, "_look", _most_will_do)),
-    "forgotten whoever holds it": ("forget", 0, _patched(Acceptor, "holds", lambda *_: True)),
+    "forgotten when most hold it": ("forget", 56, _around(Forgetter, "_look", _most_will_do)),
+    "forgotten whoever holds it": ("forget", 56, _patched(Acceptor, "holds", lambda *_: True)),
     "forgotten though a table lacks the tombstone": (
         "forget", 547, _patched(Forgetter, "_is_recorded", lambda *_: True),
     ),

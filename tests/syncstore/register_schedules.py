@@ -20,7 +20,7 @@ def ghost() -> World:
 
     (Of three nodes the new one copies both others, the proposer among them: there this can't happen.)
     """
-    world = World(Profile(nodes=5, clients=0, limits=LIMITS), 1).open()
+    world = _open("ghost", Profile(nodes=5, clients=0, limits=LIMITS))
     for number in range(20):
         _done(world, "e", "put", f"other{number}", key="other")  # so that e's next ballot is a high one
     first = _done(world, "d", "put", "first")
@@ -50,7 +50,7 @@ def late(replace_disk: bool) -> World:
     on its old disk or a new one: the floor that it kept, or copied, refuses it. (Only a message that outlives
     its connection comes so late.)
     """
-    world = World(Profile(clients=0, limits=FORGETFUL), 1).open()
+    world = _open(f"late {replace_disk}", Profile(clients=0, limits=FORGETFUL))
     world.kept["a", "c"] = []
     _done(world, "a", "put", "gone")
     kept = world.kept.pop(("a", "c"))
@@ -71,7 +71,7 @@ def twin() -> World:
     """A node starts again without its latest promise, which its disk had not taken: its new process must not
     use the ballot of an accept that its old one has sent.
     """
-    world = World(Profile(clients=0, limits=LIMITS), 1).open()
+    world = _open("twin", Profile(clients=0, limits=LIMITS))
     _done(world, "b", "put", "first")
     world.pass_ms(50)
     node = world.nodes["a"]
@@ -103,7 +103,7 @@ def tally() -> World:
     """c says that it holds a tombstone, and loses its disk. b and d, which did not hold it, give the new c their
     copies; then they hold it too, and say so. The three answers together are no proof that all hold it.
     """
-    world = World(Profile(nodes=5, clients=0, limits=FORGETFUL), 1).open()
+    world = _open("tally", Profile(nodes=5, clients=0, limits=FORGETFUL))
     _done(world, "a", "put", "gone")
     world.pass_ms(50)
     world.kept["a", "b"], world.kept["a", "d"] = [], []
@@ -123,6 +123,21 @@ def tally() -> World:
     world.crash("e")
     world.pass_ms(50)
     _done(world, "c", "get", "")
+    return world
+
+
+def doubt() -> World:
+    """The answers to a's accept are lost: it may have happened, and it has."""
+    world = _open("doubt", Profile(clients=0, limits=LIMITS))
+    _done(world, "a", "put", "first")
+    _hold(world, "b", "a")
+    _hold(world, "c", "a")
+    replies = _begin(world, "a", "put", "second", timeout_ms=300)
+    world.pass_ms(400)
+    assert replies, "a has given up"
+    _release(world, "b", "a")
+    _release(world, "c", "a")
+    _done(world, "b", "get", "")
     return world
 
 
@@ -189,6 +204,7 @@ def _release(world: World, source: str, targets: str) -> None:
 
 
 SCHEDULES: dict[str, Callable[[], World]] = {
+    "doubt": doubt,
     "ghost": ghost,
     "late, new disk": lambda: late(True),
     "late, old disk": lambda: late(False),
@@ -200,3 +216,9 @@ SCHEDULES: dict[str, Callable[[], World]] = {
 def run(name: str, seed: int) -> World:
     """The world of a schedule, or of a profile and a seed."""
     return SCHEDULES[name]() if name in SCHEDULES else World(name, seed).run()
+
+
+def _open(name: str, profile: Profile) -> World:
+    world = World(profile, 1)
+    world.name = name
+    return world.open()

@@ -23,6 +23,7 @@ REGION = "sg"
 Trouble = Callable[[Cluster, Node], Awaitable[None]]
 """One round of it, of which this node is the victim; all is mended when it returns."""
 CALM_S = 1.5
+HEARD_MS = 1000
 ENOUGH_HZ = {"get": 5.0, "update": 1.0, "put": 1.0}
 """So many must succeed a second while there is trouble; without any it is several times as many."""
 
@@ -36,18 +37,32 @@ async def whole(node: Node, patience_s: float = 20) -> None:
         await asyncio.sleep(0.1)
 
 
+async def linked(one: Cluster, patience_s: float = 20) -> None:
+    """Return when each node hears all others of the region: the next victim must be the only one."""
+    until_s = time.monotonic() + patience_s
+    for node in one.nodes:
+        while len(await _heard(node)) < len(one.nodes) - 1:
+            assert time.monotonic() < until_s, f"{node.name} hears only {await _heard(node)}"
+            await asyncio.sleep(0.1)
+
+
+async def _heard(node: Node) -> set[str]:
+    return {peer["node"] for peer in (await node.status())["engine"]["peers"] if peer["heard_ms_ago"] < HEARD_MS}
+
+
 async def killed(one: Cluster, node: Node) -> None:
     node.kill()
     await asyncio.sleep(1)
     node.start()
     await whole(node)
+    await linked(one)
 
 
 async def paused(one: Cluster, node: Node) -> None:
     node.pause()
     await asyncio.sleep(2.5)
     node.go_on()
-    await asyncio.sleep(1)
+    await linked(one)
 
 
 async def paused_shortly(one: Cluster, node: Node) -> None:
@@ -57,6 +72,7 @@ async def paused_shortly(one: Cluster, node: Node) -> None:
         await asyncio.sleep(0.7)
         node.go_on()
         await asyncio.sleep(0.3)
+    await linked(one)
 
 
 async def blank(one: Cluster, node: Node) -> None:
@@ -65,6 +81,7 @@ async def blank(one: Cluster, node: Node) -> None:
     await asyncio.sleep(0.5)
     node.start()
     await whole(node)
+    await linked(one)
 
 
 async def restored(one: Cluster, node: Node) -> None:
@@ -75,6 +92,7 @@ async def restored(one: Cluster, node: Node) -> None:
     disks.put_back(node, copy)
     node.start()
     await whole(node)
+    await linked(one)
 
 
 async def cut_off(one: Cluster, node: Node) -> None:
@@ -83,7 +101,7 @@ async def cut_off(one: Cluster, node: Node) -> None:
     await asyncio.sleep(2.5)
     for way in one.around(node.name):
         way.through()
-    await asyncio.sleep(1)
+    await linked(one)
 
 
 async def stalled(one: Cluster, node: Node) -> None:
@@ -93,7 +111,7 @@ async def stalled(one: Cluster, node: Node) -> None:
     await asyncio.sleep(2.5)
     for way in one.around(node.name):
         way.through()
-    await asyncio.sleep(1)
+    await linked(one)
 
 
 async def parted(one: Cluster, node: Node) -> None:
@@ -104,7 +122,7 @@ async def parted(one: Cluster, node: Node) -> None:
     await asyncio.sleep(2.5)
     for way in one.between(*pair):
         way.through()
-    await asyncio.sleep(1)
+    await linked(one)
 
 
 TROUBLES: dict[str, Trouble] = {

@@ -85,7 +85,13 @@ def _durable(world: World, operation: Operation, what: str, when: str) -> Iterat
 def _held(world: World, operation: Operation, what: str, when: str) -> Iterator[str]:
     """Invariants 2 and 4 while everybody is up: two nodes of the region hold what was acknowledged or shown."""
     seen, region = operation.seen, world.region(operation.region)
-    if seen is None or operation.degraded or len(region) == 1 or any(one.engine is None for one in region):
+    if (
+        seen is None
+        or not seen.origin
+        or operation.degraded
+        or len(region) == 1
+        or any(one.engine is None for one in region)
+    ):
         return
     if any(one.lost_disks or world.timeline.now_ms - one.booted_ms < YOUNG_MS for one in region):
         return
