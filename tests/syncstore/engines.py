@@ -17,24 +17,11 @@ from lab.syncstore.engine import Engine
 from lab.syncstore.ports import Moment
 from lab.syncstore.record import Record
 from lab.syncstore.version import origin
-from lab.syncstore.wire import (
-    Change,
-    Changes,
-    Hello,
-    Replies,
-    Reply,
-    Request,
-    Requests,
-    Seen,
-    array_of,
-    decode,
-    encode,
-    encode_record,
-)
+from lab.syncstore.wire import array_of, decode, encode_record
+from tests.syncstore.engine_client import LWW, Client
 
 WALL_MS = 1_790_000_000_000
 STEP_MS = 5.0
-LWW = "global/lww/things"
 LOCAL = "region/lww/things"
 REGISTER = "global/register/things"
 ONE = {"r": ("a", "b", "c")}
@@ -133,7 +120,8 @@ class Net:
         self.told: list[str] = []
         self.closed: list[tuple[str, str]] = []
         self.sniffed: Callable[[str, str, bytes], bytes | None] = lambda sender, to, body: body
-        """Sees every frame between nodes, and says what arrives in its place."""
+        """Sees every frame between nodes, and says what arrives in its place. `sending`: the sender's link."""
+        self.sending = 0
         self._cut: set[frozenset[str]] = set()
         self._queue: deque[tuple[str, int, bytes]] = deque()
         self._numbers = 0
@@ -212,12 +200,10 @@ class Net:
             return
         to = self.links.get((node, link))
         if to is not None:
+            self.sending = link
             changed = self.sniffed(node, to[0], body)
             if changed is not None:
                 self._queue.append((*to, changed))
-
-    def peer_link(self, node: str, to: str) -> int:
-        return next(number for (one, number), (other, _) in self.links.items() if (one, other) == (node, to))
 
     def inject(self, sender: str, to: str, body: bytes) -> None:
         """As if `sender` had said it."""
@@ -323,68 +309,10 @@ class Net:
         digests = {self.engines[node].replicas[scope].table.digest.whole() for node in nodes or self.engines}
         return len(digests) == 1
 
+    def alike(self) -> bool:
+        """All equal in what crosses regions, each region in the rest, and nobody says otherwise."""
+        regions = all(self.equal("region", iter(nodes)) for nodes in self.members.values())
+        return self.equal() and regions and self.counted("divergence") == 0
+
     def counted(self, name: str) -> int:
         return sum(one.counters[name] for one in self.engines.values())
-
-
-class Client:
-    """A connection of a client to one node."""
-
-    def __init__(self, net: Net, node: str, roles: frozenset[str] = frozenset()) -> None:
-        self.net, self.node = net, node
-        self.number = net.number()
-        self.replies: dict[int, Reply] = {}
-        self.changes: dict[int, list[Change]] = {}
-        self.frames: dict[int, list[Changes]] = {}
-        self.gone = False
-        self._last = 0
-        net.clients[node, self.number] = self
-        engine = net.engines[node]
-        engine.opened(net.moment(node), self.number, "client", "", roles)
-        self.say(encode(Hello("test", (1, 1), (), "", "", "", "", "client", 0)))
-
-    def say(self, body: bytes) -> None:
-        self.net.engines[self.node].received(self.net.moment(self.node), self.number, body)
-
-    def take(self, message: Any) -> None:
-        if isinstance(message, Replies):
-            for reply in message.items:
-                assert reply.number not in self.replies, "answered twice"
-                self.replies[reply.number] = reply
-        elif isinstance(message, Changes):
-            self.frames.setdefault(message.number, []).append(message)
-            self.changes.setdefault(message.number, []).extend(message.items)
-
-    def ask(self, op: str, key: str = "", value: bytes = b"", bucket: str = LWW, **more: Any) -> int:
-        self._last += 1
-        self.say(encode(Requests([Request(self._last, op, bucket, key, value, **more)])))
-        return self._last
-
-    def call(self, op: str, key: str = "", value: bytes = b"", bucket: str = LWW, **more: Any) -> Reply:
-        number = self.ask(op, key, value, bucket, **more)
-        self.net.until(lambda: number in self.replies, 10_000)
-        return self.replies[number]
-
-    def put(self, key: str, value: bytes = b"v", bucket: str = LWW, **more: Any) -> Reply:
-        return self.call("put", key, value, bucket, **more)
-
-    def get(self, key: str, bucket: str = LWW, **more: Any) -> Reply:
-        return self.call("get", key, b"", bucket, **more)
-
-    def delete(self, key: str, bucket: str = LWW, **more: Any) -> Reply:
-        return self.call("delete", key, b"", bucket, **more)
-
-    def watch(self, prefix: str = "", bucket: str = LWW, **more: Any) -> int:
-        number = self.ask("watch", prefix, b"", bucket, **more)
-        self.net.settle()
-        return number
-
-    def shown(self, watch: int) -> list[tuple[str, str, bytes]]:
-        return [(one.kind, one.key, one.value) for one in self.changes.get(watch, [])]
-
-    def token(self, watch: int) -> dict[str, int]:
-        return next(one.token for one in reversed(self.frames[watch]) if one.token is not None)
-
-
-def nothing_seen() -> Seen:
-    return Seen(0, 0, "", "", 0)

@@ -91,7 +91,8 @@ def _edited(name: str, where: str, edits: Edits) -> Iterator[None]:
 
 def broken(mutant: Mutant, seed: int) -> list[str]:
     """The promises that break in the world of this seed, as things stand."""
-    plan = drawn(seed, **{"virtual_s": LIFE_S, **mutant.given})
+    shape = {"virtual_s": LIFE_S} if mutant.harms is None else {"virtual_s": LIFE_S, "regions": 3, "nodes": 3}
+    plan = drawn(seed, **{**shape, **mutant.given})
     if mutant.paired:
         return pair(plan, harms=mutant.harms).broken
     return Run(plan, harms=mutant.harms, hasty=True).live().broken
@@ -175,7 +176,7 @@ MUTANTS = (
         also=(
             ("replica:Applying.step", (("if not vector.covers(record.origin, record.sequence):", "if True:"),)),
         ),
-        given={"keys": 40, "regions": 3, "nodes": 3},
+        given={"keys": 40},
         harms=(Harm(1000, 1500, "between", ("r1", "r2"), 0, STALL), Harm(2000, 6000, "narrow", ("r1", "r2"), 3)),
     ),
     Mutant(
@@ -244,7 +245,7 @@ MUTANTS = (
         "intake:Intake.work",
         ((">= count:", ">= 10**9:"),),
         paired=True,
-        given={"keys": 3000, "regions": 3, "nodes": 3, "costs": COSTS, "spare": "r1"},
+        given={"keys": 3000, "costs": COSTS, "spare": "r1"},
         harms=CATCH_UP,
     ),
     Mutant(
@@ -252,7 +253,7 @@ MUTANTS = (
         "credit in bytes: what a region may send before the receiver has worked it off",
         "engine:Engine._feed",
         (("if link.credit <= 0 or", "if"),),
-        given={"keys": 3000, "regions": 3, "nodes": 3, "costs": COSTS},
+        given={"keys": 3000, "costs": COSTS},
         harms=CATCH_UP,
     ),
     Mutant(
@@ -322,7 +323,7 @@ MUTANTS = (
         "an incarnation is closed by reports made after its successor was known",
         "reports:_agrees",
         (("and report.low.knows_newer(origin)", ""),),
-        given={"rate_per_s": 3.0, "regions": 3, "nodes": 3, "virtual_s": 7.0},
+        given={"rate_per_s": 3.0, "virtual_s": 7.0},
         harms=(Harm(2990, 1500, "one-way", ("r2",), 0, "mute"), Harm(3000, 300, "power", ("r1",))),
     ),
     # -- Deletes and expiry ----------------------------------------------------------------------
@@ -352,7 +353,7 @@ MUTANTS = (
         "dropping a tombstone raises the node's last version to it",
         "upkeep:Upkeep._forget",
         (("core.clock.raise_to(replica.floor.time, replica.floor.counter)", "pass"),),
-        given={"rate_per_s": 5.0, "keys": 2, "regions": 3, "nodes": 3},
+        given={"rate_per_s": 5.0, "keys": 2},
         harms=tuple(Harm(1500 + 3000 * turn, 2000, "skew", ("r1",), 1800) for turn in range(2)),
     ),
     Mutant(

@@ -305,7 +305,7 @@ MUTANTS: dict[str, tuple[str, int, Mutant]] = {
     "a delete that finds nothing leaves nothing": ("pauses", 260, _around(register_change, "_refusal", _idle_delete)),
     "forgotten ballots have no floor": ("late, old disk", 0, _around(Acceptor, "_drop", _drop_without_floor)),
     "the floor is lost with the process": ("late, old disk", 0, _around(Acceptor, "restore", _restore_without_floor)),
-    "forgotten at once": ("forget", 0, _around(Forgetter, "__init__", _young)),
+    "forgotten at once": ("again", 0, _around(Forgetter, "__init__", _young)),
     "forgotten when most hold it": ("forget", 56, _around(Forgetter, "_look", _most_will_do)),
     "forgotten whoever holds it": ("forget", 56, _patched(Acceptor, "holds", lambda *_: True)),
     "forgotten though a table lacks the tombstone": (

@@ -141,6 +141,24 @@ def doubt() -> World:
     return world
 
 
+def again() -> World:
+    """The reply of a create is lost; what it made is read, and deleted; then it is tried again, within the time
+    in which requests are. A register that was forgotten by then would be created a second time.
+    """
+    world = _open("again", Profile(clients=0, limits=FORGETFUL))
+    called_ms, token = world.now_ms, b"t" * 16
+    world.ask("a", "create", value=b"made", token=token)
+    _done(world, "b", "get", "")
+    _done(world, "c", "delete", "")
+    world.pass_ms(FORGETFUL.token_lives_ms - 200)
+    reply = world.ask("b", "create", value=b"made", token=token)
+    world.note(
+        process="client", key="k", call=called_ms, result="ok", op="create", value="made", revision=reply.revision
+    )
+    _done(world, "a", "get", "")
+    return world
+
+
 def _start_again(world: World, name: str, replace_disk: bool) -> None:
     node = world.nodes[name]
     world.crash(name)
@@ -204,6 +222,7 @@ def _release(world: World, source: str, targets: str) -> None:
 
 
 SCHEDULES: dict[str, Callable[[], World]] = {
+    "again": again,
     "doubt": doubt,
     "ghost": ghost,
     "late, new disk": lambda: late(True),

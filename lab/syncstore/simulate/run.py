@@ -88,6 +88,7 @@ class Run:
         self.broken += rest.final(world)
         self.broken += service.retried(world)
         self.broken += registers.ordered(world.operations())
+        self.broken += registers.written(world)
         self.broken += registers.exclusive(world.operations())
         self.broken += service.served(world.operations(), self.harms, plan.names)
 

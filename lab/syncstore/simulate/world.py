@@ -101,6 +101,8 @@ class World:
         """Node → how far ahead its clock ever was; who is not in here was never wrong."""
         self.written: dict[tuple[str, int], tuple[int, int]] = {}
         """(origin, sequence) → (boots, where its node's log ended when it was accepted)."""
+        self.unwritten: list[Operation] = []
+        """Reads of registers that showed what no record says yet."""
         self.excused: list[tuple[str, float, float]] = []
         """(node, from, until): what that node acknowledged then may be lost."""
         self.littered = False

@@ -44,7 +44,9 @@ def _read(world: World, operation: Operation, what: str, when: str, before: Vers
         if shown < before:
             yield f"{what} showed {shown} {when}, after its session had seen {before}"
         one = world.oracle.find(place, shown)
-        if one is None or one.value != operation.found:
+        if one is None and operation.register:
+            world.unwritten.append(operation)  # decided; its record is written a little later
+        elif one is None or one.value != operation.found:
             yield f"{what} showed {operation.found[:40]!r} at {shown} {when}, which nobody wrote"
         elif one.expires and _steady(world, operation) and one.expires <= operation.sent_wall_ms:
             yield f"{what} showed a record {when} that had expired {operation.sent_wall_ms - one.expires} ms before"

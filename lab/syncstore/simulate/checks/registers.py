@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from lab.syncstore.simulate.history import OK, Operation, version_seen
+from lab.syncstore.simulate.world import World
 from lab.syncstore.version import NO_VERSION, Version
 
 
@@ -30,6 +31,17 @@ def ordered(operations: Sequence[Operation]) -> Iterator[str]:
                     latest, by = shown, f"{ended[place].client} {ended[place].op} at {ended[place].completed_ms:.1f} ms"
                 place += 1
             yield from _back(one, latest, by)
+
+
+def written(world: World) -> Iterator[str]:
+    """What a register showed became a record."""
+    for one in world.unwritten:
+        record = world.oracle.find(("", one.bucket, one.key), version_seen(one.seen))
+        if record is None or record.value != one.found:
+            yield (
+                f"{one.client} get {one.key} at {one.node} showed {one.found[:40]!r} at {version_seen(one.seen)} at"
+                f" {one.completed_ms:.1f} ms, which never became a record"
+            )
 
 
 def _back(one: Operation, latest: Version, by: str) -> Iterator[str]:
