@@ -18,7 +18,7 @@ from lab.syncstore.links import PEER, Link
 from lab.syncstore.record import GLOBAL, Record, later
 from lab.syncstore.replica import Applying, Replica
 from lab.syncstore.vector import Vector
-from lab.syncstore.version import AHEAD_MS, region_of
+from lab.syncstore.version import AHEAD_MS, after, region_of
 from lab.syncstore.wire import (
     Delta,
     DeltaEnd,
@@ -272,8 +272,9 @@ class Intake:
         if present is None:
             floor = replica.floor
             if (record.time, record.counter, record.maker or "") <= (floor.time, floor.counter, floor.maker):
-                version = (floor.time, floor.counter + 1, replica.origin)
-                self.core.clock.raise_to(floor.time, floor.counter + 1)
+                made = after(floor.time, floor.counter)
+                version = (*made, replica.origin)
+                self.core.clock.raise_to(*made)
         time, counter, maker = version
         again = Record(0, record.bucket, record.key, record.value, time, counter, record.expires, maker)
         replica.write(again)

@@ -30,6 +30,8 @@ SPENT_BYTES = 4
 """What is remembered of each: a hash of its token."""
 
 Count = Annotated[int, msgspec.Meta(ge=0, lt=2**62)]
+ROUNDS = 2**62
+"""A ballot that is asked for is below this, so that the one following it is a ballot too."""
 Name = Annotated[str, msgspec.Meta(max_length=256)]
 SeatName = Annotated[str, msgspec.Meta(pattern=r"^(0[0-9a-f]{27})?\Z")]
 Time = Annotated[int, msgspec.Meta(ge=0, le=LATEST_MS)]
@@ -40,7 +42,7 @@ Token = Annotated[bytes, msgspec.Meta(min_length=1, max_length=16)]
 class Ballot(NamedTuple):
     """Orders rounds. The incarnation keeps a restarted proposer from using one of its ballots twice."""
 
-    counter: Count
+    counter: Annotated[int, msgspec.Meta(ge=0, le=ROUNDS)]
     node: Name
     incarnation: Name
 
@@ -301,6 +303,8 @@ def _check(body: Body) -> None:
 
 def _check_register(body: Query | Prepare | Accept | Copy) -> None:
     _check_key(body.bucket, body.key)
+    if not isinstance(body, Query) and body.ballot is not None and body.ballot.counter >= ROUNDS:
+        raise ValueError("a ballot is out of bounds")
     if isinstance(body, Accept | Copy) and body.state is not None:
         _check_state(body.state)
 

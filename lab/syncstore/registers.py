@@ -286,6 +286,8 @@ class Registers:
         self._port.send(node, paxos.encode(message))
 
     def _ask_all(self, ask: Question) -> None:
+        if isinstance(ask, Prepare | Accept) and ask.ballot.counter >= paxos.ROUNDS:
+            return  # somebody stated a ballot that nobody comes to: none is left for this register
         body = paxos.encode(ask)
         for node in self._connected():
             self._port.send(node, body)

@@ -84,6 +84,11 @@ def incarnation_of(origin_: str) -> str:
     return parts(origin_)[2]
 
 
+def after(time: int, counter: int) -> tuple[int, int]:
+    """The lowest (time, counter) above this one."""
+    return (time, counter + 1) if counter + 1 < COUNTER_LIMIT else (time + 1, 0)
+
+
 class VersionClock:
     """Makes the versions of one node's writes.
 
@@ -102,11 +107,11 @@ class VersionClock:
         if wall_ms > self.time:
             self.time, self.counter = wall_ms, 0
         else:
-            self.counter += 1
+            self.time, self.counter = after(self.time, self.counter)
         made = (self.time, self.counter)
         for time, counter in above:
             if (time, counter) >= made:
-                made = (time, counter + 1) if counter + 1 < COUNTER_LIMIT else (time + 1, 0)
+                made = after(time, counter)
         return made
 
     def raise_to(self, time: int, counter: int) -> None:

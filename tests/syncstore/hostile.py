@@ -291,8 +291,8 @@ class Maker:
     def body(self, frame: list[Any]) -> bytes:
         """The frame as bytes, a field or a byte of it mutated now and then."""
         draw = self.chance.random()
-        if draw < 0.08:
-            frame = mutated(self.chance, frame)
+        if draw < (0.4 if frame[0] == 15 else 0.08):
+            frame = mutated(self.chance, frame, numbers=self.lies)
         body = packed(frame)
         if draw > 0.97:
             spoiled = bytearray(body)
@@ -302,13 +302,13 @@ class Maker:
         return body
 
 
-def mutated(chance: random.Random, frame: list[Any]) -> list[Any]:
-    """One value somewhere inside becomes another, goes, or comes twice."""
+def mutated(chance: random.Random, frame: list[Any], *, numbers: bool = False) -> list[Any]:
+    """One value somewhere inside becomes another, goes, or comes twice. numbers: also a number that may fit."""
     frame = list(frame)
     place = chance.randrange(len(frame))
     inner = frame[place]
     if isinstance(inner, list | tuple) and inner and chance.random() < 0.8:
-        frame[place] = mutated(chance, list(inner))
+        frame[place] = mutated(chance, list(inner), numbers=numbers)
     elif isinstance(inner, dict) and inner and chance.random() < 0.7:
         pairs = dict(inner)
         key = chance.choice(list(pairs))
@@ -317,17 +317,21 @@ def mutated(chance: random.Random, frame: list[Any]) -> list[Any]:
             odd = chance.choice([one for one in WILD if not isinstance(one, list | dict)])
             pairs[odd] = value
         else:
-            pairs[key] = (mutated(chance, [value]) or [None])[0] if chance.random() < 0.5 else wild(chance)
+            pairs[key] = (
+                (mutated(chance, [value], numbers=numbers) or [None])[0]
+                if chance.random() < 0.5
+                else wild(chance, numbers)
+            )
         frame[place] = pairs
     elif chance.random() < 0.1:
         del frame[place]
     elif chance.random() < 0.1:
         frame.insert(place, inner)
     else:
-        frame[place] = wild(chance)
+        frame[place] = wild(chance, numbers)
     return frame
 
 
-def wild(chance: random.Random) -> Any:
-    # No huge number that fits: in a vector of the own region's origins that would be a lie.
-    return chance.choice(WILD)
+def wild(chance: random.Random, numbers: bool) -> Any:
+    # In a vector of the own region's origins a number that fits would be a lie.
+    return chance.choice(NUMBERS) if numbers and chance.random() < 0.5 else chance.choice(WILD)

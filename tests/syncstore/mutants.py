@@ -26,7 +26,7 @@ from lab.syncstore.simulate.harms.harm import Harm
 from lab.syncstore.simulate.links import STALL
 from lab.syncstore.simulate.run import Run
 from lab.syncstore.simulate.settings import COSTS
-from lab.syncstore.simulate.world import drawn
+from lab.syncstore.simulate.world import Plan, drawn
 
 LIFE_S = 9.0
 """These worlds are short: there are many of them."""
@@ -89,10 +89,16 @@ def _edited(name: str, where: str, edits: Edits) -> Iterator[None]:
         setattr(owner, function, plain)
 
 
+def plan_of(mutant: Mutant, seed: int) -> Plan:
+    given: dict[str, Any] = {"virtual_s": LIFE_S, "registers": False}
+    if mutant.harms is not None:
+        given |= {"regions": 3, "nodes": 3}
+    return drawn(seed, **{**given, **mutant.given})
+
+
 def broken(mutant: Mutant, seed: int) -> list[str]:
     """The promises that break in the world of this seed, as things stand."""
-    shape = {"virtual_s": LIFE_S} if mutant.harms is None else {"virtual_s": LIFE_S, "regions": 3, "nodes": 3}
-    plan = drawn(seed, **{**shape, **mutant.given})
+    plan = plan_of(mutant, seed)
     if mutant.paired:
         return pair(plan, harms=mutant.harms).broken
     return Run(plan, harms=mutant.harms, hasty=True).live().broken
@@ -176,8 +182,8 @@ MUTANTS = (
         also=(
             ("replica:Applying.step", (("if not vector.covers(record.origin, record.sequence):", "if True:"),)),
         ),
-        given={"keys": 40},
-        harms=(Harm(1000, 1500, "between", ("r1", "r2"), 0, STALL), Harm(2000, 6000, "narrow", ("r1", "r2"), 3)),
+        given={"keys": 60, "virtual_s": 14.0},
+        harms=(Harm(1000, 1500, "between", ("r1", "r2"), 0, STALL), Harm(2000, 6500, "narrow", ("r1", "r2"), 15)),
     ),
     Mutant(
         "stream-replayed",
@@ -524,7 +530,7 @@ def main() -> None:
 def _search(mutant: Mutant, seeds: range) -> str:
     tried = 0
     for seed in seeds:
-        plan = drawn(seed, **{"virtual_s": LIFE_S, **mutant.given})
+        plan = plan_of(mutant, seed)
         if mutant.needs and mutant.harms is None and not any(harm.kind in mutant.needs for harm in schedule(plan)):
             continue
         tried += 1

@@ -67,6 +67,15 @@ def seat(name: str) -> bytes:
     return encode(Paxos(msgspec.Raw(msgspec.msgpack.encode(paxos.Greeting(voter, name, True, {}, True)))))
 
 
+def last_ballot(counter: int) -> Frames:
+    """Asks to accept what leaves no ballot after it."""
+    ballot = paxos.Ballot(counter, "c", incarnation(1))
+    state = paxos.State(b"v", 0, 5, 0, C1)
+    accept = paxos.Accept(1, REGISTER, "k", ballot, state)
+    prepare = paxos.Prepare(2, REGISTER, "l", ballot)
+    return [encode(Paxos(msgspec.Raw(msgspec.msgpack.encode(one)))) for one in (accept, prepare)]
+
+
 def ask(op: str, key: str = "k", bucket: str = LWW, **more: object) -> bytes:
     return encode(Requests([Request(1, op, bucket, key, **more)]))  # type: ignore[arg-type]
 
@@ -205,6 +214,8 @@ CASES: dict[str, tuple[str, Callable[[World], Frames], bool]] = {
     "a hello again": ("peer", lambda world: [hello(world, "peer")], True),
     "a seat that is no incarnation": ("peer", lambda _: [seat("z" * 28)], True),
     "a seat from the end of time": ("peer", lambda _: [seat(FAR_FUTURE)], False),
+    "the last ballot": ("peer", lambda _: last_ballot(2**62 - 1), False),
+    "a ballot after the last": ("peer", lambda _: last_ballot(2**62), True),
     "a digit that is no number": ("client", lambda _: [ask("unwatch", "²"), ask("unwatch", "9" * 5000)], False),
     "a state of a region that is no text": ("client", lambda _: [ask("drain", "s", value=b"\xff\xfe")], False),
     "an operation on a region that is one of data": (

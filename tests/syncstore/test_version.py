@@ -106,3 +106,10 @@ def test_raise_to_never_lowers() -> None:
     clock.raise_to(50, 1)
     clock.raise_to(40, 9)
     assert clock.next(10) == (50, 4)
+
+
+def test_the_own_counter_never_leaves_its_bounds() -> None:
+    clock = VersionClock()
+    clock.raise_to(50, COUNTER_LIMIT - 1)
+    assert clock.next(10) == (51, 0)
+    assert clock.next(10) == (51, 1)

@@ -23,6 +23,8 @@ LOCAL = bucket_name("region", "lww", "local")
 REGISTERS = bucket_name("global", "register", "registers")
 """Keys `<region>/…`: only that region uses them; others: every region does."""
 REGISTER_KEYS = 4
+ONCE_SHARE = 0.3
+"""Of plain puts, those to a key that nobody writes again: nothing hides that one was lost."""
 MIX = ("put", "put", "put", "put", "put", "get", "get", "get", "delete", "delete", "ttl", "large")
 REGISTER_MIX = ("create", "create", "update", "update", "update", "get", "get", "get", "put", "delete")
 BUCKETS = (OWN, OWN, OWN, SHARED, SHARED, LOCAL, LOCAL, REGISTERS)
@@ -50,6 +52,7 @@ class Load:
         self._regions, self._keys = regions, keys
         self.operations: list[Operation] = []
         self.watches: list[WatchLog] = []
+        self.buckets = BUCKETS
         self.flood = 1
         """So many writes for each: a region gone wild."""
         self.skew_ms = 0
@@ -83,7 +86,7 @@ class Load:
 
     def _do(self, chance: Random) -> None:
         caller = self.callers[int(chance.random() * len(self.callers))]
-        bucket = BUCKETS[int(chance.random() * len(BUCKETS))]
+        bucket = self.buckets[int(chance.random() * len(self.buckets))]
         mix = REGISTER_MIX if bucket == REGISTERS else MIX
         kind = mix[int(chance.random() * len(mix))]
         key = key_of(bucket, self.region, int(chance.random() * self._keys))
@@ -95,6 +98,8 @@ class Load:
             of = self.region if chance.random() < 0.7 else "all"
             key = f"{of}/{int(chance.random() * REGISTER_KEYS)}"
         self._count += 1
+        if kind == "put" and bucket in (OWN, LOCAL) and chance.random() < ONCE_SHARE:
+            key = f"{self.region}/once-{self._count}"
         operation = Operation(self.region, caller.place, "put" if kind in ("ttl", "large") else kind, bucket, key)
         if operation.op == "update":
             operation.expected = caller.revisions.get((bucket, key), "")

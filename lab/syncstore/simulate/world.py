@@ -14,7 +14,7 @@ from typing import Any
 from lab.syncstore.config import Config, Limits
 from lab.syncstore.simulate.caller import Caller
 from lab.syncstore.simulate.chance import fork
-from lab.syncstore.simulate.clients import Load
+from lab.syncstore.simulate.clients import BUCKETS, Load
 from lab.syncstore.simulate.disk import SimulatedLog
 from lab.syncstore.simulate.history import Operation, WatchLog
 from lab.syncstore.simulate.host import Host, MakeCore
@@ -39,6 +39,8 @@ class Plan:
     rate_per_s: float = 50.0
     keys: int = 12
     """Of each bucket; few, so that writes meet."""
+    registers: bool = True
+    """Whether clients use registers too."""
     faults: bool = True
     spare: str = ""
     """A region that no fault touches."""
@@ -130,7 +132,9 @@ class World:
             callers.append(Caller(self.network, f"{region}c{number}", CLUSTER, region, order, self.plan.seed))
             callers[-1].wall_of = lambda node: self.hosts[node].clocks.wall_ms()
         plan = self.plan
-        return Load(region, plan.names, callers, plan.seed, plan.rate_per_s, plan.keys, plan.load_until_ms)
+        load = Load(region, plan.names, callers, plan.seed, plan.rate_per_s, plan.keys, plan.load_until_ms)
+        load.buckets = BUCKETS if plan.registers else BUCKETS[:-1]
+        return load
 
     def _wires(self, source: str, target: str) -> tuple[Wires, Random]:
         """In a region 0.1–0.3 ms; between two 10–120 ms, each pair its own, alike in both directions."""
