@@ -74,8 +74,9 @@ class Agreement:
     def _look(self, now: Moment, key: Key) -> None:
         register = self._acceptor.registers.get(key)
         if register is not None and register.ballot is None:
-            self._acceptor.fold(key)
-        elif register is not None and now.mono_ms - register.accepted_ms < self._limits.finish_after_ms:
+            self._acceptor.fold(key)  # a round that failed left no more than promises; what it was for is still due
+            register = None
+        if register is not None and now.mono_ms - register.accepted_ms < self._limits.finish_after_ms:
             self.look_later(now, key)
         elif self._missing(key) is not None:
             self._timers.at(now.mono_ms + self._rank(key) * self._limits.finish_after_ms / 2, self._see_to, key)

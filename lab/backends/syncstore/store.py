@@ -88,10 +88,10 @@ class SyncStore:
 
     async def quiet(self, deployment: Deployment) -> bool:
         answers = await self._all(deployment)
-        states = [status["scopes"][GLOBAL] for status in answers.values()]
-        return len(states) == len(deployment.topology.nodes) and all(
-            one["vector"] == states[0]["vector"] for one in states
-        )
+        states = [status["scopes"][GLOBAL]["vector"] for status in answers.values()]
+        alike = len(states) == len(deployment.topology.nodes) and all(one == states[0] for one in states)
+        # What came last from other regions has entered its registers, too.
+        return alike and not any(status["registers"].get("unchecked") for status in answers.values())
 
     async def replicas(self, deployment: Deployment) -> list[Event]:
         """The digest each node keeps of all it holds for every region."""
