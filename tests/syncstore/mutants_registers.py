@@ -277,7 +277,7 @@ MUTANTS: dict[str, tuple[str, int, Mutant]] = {
         "crash duel", 53, _patched(proposer, "chosen", lambda answers, quorum: latest(answers)),
     ),
     "replies speak of what a minority accepted": (
-        "partitions3", 0, _patched(proposer, "is_chosen", lambda *_: True),
+        "partitions3", 14, _patched(proposer, "is_chosen", lambda *_: True),
     ),
     "whoever knows a ballot takes the next": ("calm", 1, _patched(proposer, "_leads", _led_by_anyone)),
     "requests without a token are run twice": ("duel", 25, _around(Queue, "call", _no_token)),

@@ -163,7 +163,8 @@ def undisturbed(load: Load, began_s: float, ended_s: float) -> None:
     bad = [one for one in during if one.result != OK]
     assert not bad, f"{load.region} noticed: {shares(during)}: " + "; ".join(map(str, bad[:SHOWN]))
     degraded = [one for one in during if one.degraded]
-    assert len(degraded) <= DEGRADED * len(during), f"{load.region}: {len(degraded)} of {len(during)} were degraded"
+    when = ", ".join(f"{one.op} {one.key} at {one.called_s - began_s:.1f} s" for one in degraded[:SHOWN])
+    assert len(degraded) <= DEGRADED * len(during), f"{load.region}: {len(degraded)} of {len(during)} degraded: {when}"
     before_ms, during_ms = p99_ms(load.since(0, began_s)), p99_ms(during)
     machine_ms = TURNS * load.witness.p99_ms(began_s, ended_s)
     most_ms = max(SLOWER * before_ms, before_ms + SLOWER_MS) + machine_ms
