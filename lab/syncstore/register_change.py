@@ -64,7 +64,8 @@ def decide(request: Request, state: State | None, record: Record | None, wall_ms
 def _read(request: Request, state: State | None, record: Record | None, wall_ms: int, seen: Version) -> Decision:
     """A record that this session saw in the table enters first: its reads never go back."""
     entered = with_later(state, record) if seen > _version(state) else state
-    if seen > _version(entered):
+    deleted = record.version if record is not None and record.value is None else NO_VERSION
+    if seen > max(_version(entered), deleted):  # a delete that the table knows answers too, where there is no register
         return Decision(None, Reply(request.number, "Behind", "The session has seen a later version than is here."))
     reply = Reply(request.number)
     if entered is not None and is_present(entered, wall_ms):

@@ -52,7 +52,7 @@ class Load:
         self._regions, self._keys = regions, keys
         self.operations: list[Operation] = []
         self.watches: list[WatchLog] = []
-        self.buckets = BUCKETS
+        self.buckets: tuple[str, ...] = BUCKETS
         self.flood = 1
         """So many writes for each: a region gone wild."""
         self.skew_ms = 0

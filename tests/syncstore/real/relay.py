@@ -81,7 +81,7 @@ class Way:
         except OSError:
             end.abort()
             return
-        end.other = cast(_End, other)
+        end.joined(cast(_End, other))
         if self.mode != STALL:
             end.go_on()
 
@@ -104,14 +104,23 @@ class _End(asyncio.Protocol):
         self.way, self.other, self.joining = way, other, False
         self._transport: asyncio.Transport | None = None
         self._reading = True
+        self._early: list[bytes] = []
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         self.way.opened(self)
 
     def data_received(self, data: bytes) -> None:
-        if self.other is not None and self.other._transport is not None:
+        if self.other is None:  # uvloop begins to read after connection_made, whatever was said there
+            self._early.append(data)
+        elif self.other._transport is not None:
             self.other._transport.write(self.way.carried(data))
+
+    def joined(self, other: _End) -> None:
+        self.other = other
+        for data in self._early:
+            self.data_received(data)
+        self._early.clear()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
