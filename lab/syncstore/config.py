@@ -46,7 +46,9 @@ class Limits:
     behind_ms: float = 50
     """What a session has seen is waited for so long before the client is sent elsewhere."""
     enter_together_ms: float = 50
-    """Other regions' records enter their registers in lots, so often."""
+    """Other regions' records enter their registers in lots, so often: each would wait for a sync of its own else."""
+    enter_at_once: int = 8
+    """Of one lot at each node."""
     finish_after_ms: float = 1000
     """A register's value that was accepted and became no record is finished by any node after this."""
     slice_ms: float = 1.0

@@ -82,6 +82,9 @@ class Core:
         """(node, scope) → the cut that was being sent when the link broke, and when."""
         self.stagings: dict[tuple[str, str], tuple[Staging, float]] = {}
         """(node, scope) → what had come of a delta when the link broke, and when."""
+        self.needs_tombstone: Callable[[Record], bool] = lambda record: False
+        """Whether this node's acceptor holds an older value of the key, which would be finished again."""
+        self.on_tombstone_dropped: Callable[[Record], None] = lambda record: None
         self.on_foreign_register: Callable[[Record], None] = lambda record: None
 
     # -- members ---------------------------------------------------------------------------------

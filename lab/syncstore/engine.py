@@ -118,6 +118,7 @@ class Engine:
             registers.restore(payload)
         registers.start(now)
         self.requests.registers = self._to_registers
+        core.needs_tombstone, core.on_tombstone_dropped = registers.needs, registers.dropped
         foreign = [
             record for one in core.replicas.values() for record in one.table.records() if self._foreign_to(record)
         ]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable
+from itertools import islice
 from math import inf
 
 import xxhash
@@ -41,6 +42,7 @@ class Agreement:
         self._tend, self._connected = tend, connected
         self._due: deque[tuple[float, Key]] = deque()
         self._queued: set[Key] = set()
+        self._entering: dict[Key, None] = {}
 
     @property
     def next_wake_ms(self) -> float:
@@ -48,15 +50,12 @@ class Agreement:
 
     @property
     def waiting(self) -> int:
-        return len(self._due)
+        return len(self._due) + len(self._entering)
 
     def foreign(self, now: Moment, key: Key) -> None:
         """Another region's record is in the table: one node lets it in soon, the others look a while later
-        whether that was done. Soon, and all of a moment together: each vote waits for a sync of its own
-        otherwise, and other regions' writes would cost the own ones their disk."""
-        together_ms = self._limits.enter_together_ms
-        soon_ms = (now.mono_ms // together_ms + 1) * together_ms
-        self._timers.at(soon_ms + self._rank(key) * self._limits.finish_after_ms, self._see_to, key)
+        whether that was done."""
+        self._timers.at(now.mono_ms + self._rank(key) * self._limits.finish_after_ms, self._see_to, key)
 
     def look_later(self, now: Moment, key: Key) -> None:
         if key not in self._queued:
@@ -83,11 +82,29 @@ class Agreement:
 
     def _see_to(self, now: Moment, key: Key) -> None:
         purpose = self._missing(key)
-        if purpose is not None:
+        if purpose is Purpose.ENTER:
+            self._enter_soon(now, key)
+        elif purpose is Purpose.FINISH:
             self.counts[purpose.value] += 1
             self._tend(now, purpose, key)
-        if purpose is Purpose.FINISH:
             self.look_later(now, key)
+
+    def _enter_soon(self, now: Moment, key: Key) -> None:
+        """In lots, and no more of them than leave the region's own requests their time and disk: a region that
+        comes back after a while brings everything at once."""
+        if not self._entering:
+            together_ms = self._limits.enter_together_ms
+            self._timers.at((now.mono_ms // together_ms + 1) * together_ms, self._enter_lot, key)
+        self._entering[key] = None
+
+    def _enter_lot(self, now: Moment, _: Key) -> None:
+        for key in list(islice(self._entering, self._limits.enter_at_once)):
+            del self._entering[key]
+            if self._missing(key) is Purpose.ENTER:
+                self.counts[Purpose.ENTER.value] += 1
+                self._tend(now, Purpose.ENTER, key)
+        if self._entering:
+            self._timers.at(now.mono_ms + self._limits.enter_together_ms, self._enter_lot, key)
 
     def _missing(self, key: Key) -> Purpose | None:
         """What is to be done about a register, if anything."""
@@ -96,7 +113,10 @@ class Agreement:
         recorded = record.version if record is not None else NO_VERSION
         if accepted == recorded or (accepted == NO_VERSION and record is not None and record.value is None):
             return None
-        return Purpose.ENTER if accepted < recorded else Purpose.FINISH
+        if accepted < recorded:
+            return Purpose.ENTER
+        deleted = register is not None and register.state is not None and register.state.value is None
+        return None if deleted and record is None else Purpose.FINISH  # nothing is there that it would delete
 
     def _rank(self, key: Key) -> int:
         """This node's place among the connected ones, by rendezvous."""

@@ -48,6 +48,7 @@ from lab.syncstore.paxos import (
 )
 from lab.syncstore.ports import Moment
 from lab.syncstore.proposer import Proposer
+from lab.syncstore.record import Record
 from lab.syncstore.register_agreement import Agreement
 from lab.syncstore.register_copy import Copier, Source
 from lab.syncstore.register_forget import Forgetter
@@ -85,6 +86,8 @@ class Registers:
             seat, acceptor, source, copier, self._outbox, self._timers, self._send, self._connected,
             lambda: self._position, self._port.bits, self._look_after_all, self._counts_at.clear,
         )  # fmt: skip
+        self._dropped: dict[Key, Version] = {}
+        """Registers whose delete the table has forgotten already."""
         self._proposer = Proposer(
             self._config, self._incarnation, seat, acceptor, self._port, self._timers, self._ask_all, self._send,
             lambda now, key: self._agreement.look_later(now, key),
@@ -128,6 +131,17 @@ class Registers:
         self._look_after_all(now)
         self._seating.start(now)
         self._settle(now)
+
+    def needs(self, tombstone: Record) -> bool:
+        """Whether the table must keep it: an older value is accepted here, which the delete has yet to enter."""
+        register = self._acceptor.registers.get((tombstone.bucket, tombstone.key))
+        return register is not None and register.state is not None and register.state.version < tombstone.version
+
+    def dropped(self, tombstone: Record) -> None:
+        """The table forgot a delete that every node's table held: to this register it counts as recorded."""
+        key = (tombstone.bucket, tombstone.key)
+        if key in self._acceptor.registers:
+            self._dropped[key] = tombstone.version
 
     def snapshot(self) -> Iterator[bytes]:
         """May be drawn from in slices while the registers go on: what changes meanwhile follows in the log."""
@@ -257,7 +271,11 @@ class Registers:
 
     def _recorded(self, key: Key) -> Version:
         record = self._port.table_record(*key)
-        return record.version if record is not None else NO_VERSION
+        if record is not None:
+            return record.version
+        if key not in self._acceptor.registers:
+            self._dropped.pop(key, None)
+        return self._dropped.get(key, NO_VERSION)
 
     # -- the disk and the network ----------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from lab.syncstore.record import Record
 from lab.syncstore.table import Table
@@ -99,15 +99,25 @@ class Tombstones:
         """The wall time of the next expiry."""
         return self._expiring[0][0] if self._expiring else None
 
-    def droppable(self, table: Table, wall_ms: int, age_ms: float, low: Vector, count: int) -> Iterator[Record]:
+    def droppable(
+        self,
+        table: Table,
+        wall_ms: int,
+        age_ms: float,
+        low: Vector,
+        count: int,
+        needed: Callable[[Record], bool] = lambda record: False,
+    ) -> Iterator[Record]:
         """Up to `count` of those that stand are looked at; those that may go. `low`: what every member
-        node holds durably, stated in reports that this node covers."""
+        node holds durably, stated in reports that this node covers. needed: whether a register
+        has yet to learn of it."""
         for _ in range(min(count, len(self._standing))):
             record = self._standing.popleft()
             if table.get(record.bucket, record.key) is not record:
                 continue
             ended = max(record.time, record.expires)
-            if ended + age_ms <= wall_ms and low.covers(record.origin, record.sequence):
+            old = ended + age_ms <= wall_ms and low.covers(record.origin, record.sequence)
+            if old and not needed(record):
                 yield record
             else:
                 self._standing.append(record)

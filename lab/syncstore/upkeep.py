@@ -196,10 +196,13 @@ class Upkeep:
         if low is None:
             return
         age_ms = core.config.limits.tombstone_age_ms
-        going = list(replica.tombstones.droppable(replica.table, core.now.wall_ms, age_ms, low, LOOKED_AT))
+        wall_ms, needed = core.now.wall_ms, core.needs_tombstone
+        going = list(replica.tombstones.droppable(replica.table, wall_ms, age_ms, low, LOOKED_AT, needed))
         if going:
             core.flush_batch(replica)
             core.append(replica.drop(going))
+            for record in going:
+                core.on_tombstone_dropped(record)
             core.clock.raise_to(replica.floor.time, replica.floor.counter)
             core.counters["tombstones_dropped"] += len(going)
         self._lower_floor(replica, low)

@@ -6,8 +6,9 @@ from concurrent.futures import ProcessPoolExecutor
 
 import pytest
 
-from tests.syncstore.mutants import MUTANTS, Mutant, broken, planted
+from tests.syncstore.mutants import Mutant, all_mutants, broken, planted
 
+MUTANTS = all_mutants()
 PINNED = [one for one in MUTANTS if one.seed is not None]
 PROCESSES = 2
 
@@ -31,7 +32,7 @@ def test_every_mutant_falls() -> None:
 
 
 def test_the_sound_store_stands_in_their_worlds() -> None:
-    worlds = {(one.seed, str(one.given)): one for one in PINNED}
+    worlds = {(one.seed, str(one.world)): one for one in PINNED}
     with ProcessPoolExecutor(PROCESSES) as pool:
         found = "\n".join(filter(None, pool.map(falls, worlds.values())))
     assert not found, found

@@ -38,6 +38,7 @@ class Caller:
         chance = fork(seed, "caller", place)
         self._chance = fork(seed, "redial", place)
         self.session = Session(nodes, self, lambda: chance.getrandbits(64), limits=Limits())
+        self.away = False
         self.revisions: dict[tuple[str, str], str] = {}
         """Of registers: what an update would replace."""
         self.watch_log: WatchLog | None = None
@@ -50,6 +51,7 @@ class Caller:
 
     def connect(self) -> None:
         """Dial every node; again and again where that fails."""
+        self.away = False
         for node in self.nodes:
             self._dial(node)
 
@@ -79,8 +81,16 @@ class Caller:
         self._go_on_watching()
         self.timeline.after(PROBE_MS, self._look_at_watch)
 
+    def leave(self) -> None:
+        """The client's machine sleeps, or its network is gone: until `connect` it has no connection."""
+        self.away = True
+        for pipe in list(self._pipes.values()):
+            pipe.connection.end(self)
+
     def _dial(self, node: str) -> None:
-        self.network.dial(self, node, "client", self.timeline.now_ms, lambda: node not in self._pipes)
+        if self.away:
+            return
+        self.network.dial(self, node, "client", self.timeline.now_ms, lambda: node not in self._pipes and not self.away)
 
     def _write(self, node: str, body: bytes) -> None:
         pipe = self._pipes.get(node)

@@ -19,7 +19,7 @@ CUTS = (STALL, BLACKHOLE, REFUSE)
 ODDS = {
     "gray": 3, "cut": 5, "one-way": 3, "rate": 2, "narrow": 3, "between": 4, "flap": 3, "inside": 5, "resets": 2,
     "kill": 7, "power": 2, "others-dead": 2, "pause": 4, "blank": 2, "restored": 3, "all-blank": 3, "disk": 4,
-    "skew": 3, "skew-one": 2, "flood": 2, "evict": 4, "drain": 1, "garbage": 2,
+    "skew": 3, "skew-one": 2, "flood": 2, "away": 2, "evict": 4, "drain": 1, "garbage": 2,
 }  # fmt: skip
 ALONE_SHARE = 0.12
 OF_MANY = ("gray", "cut", "one-way", "rate", "narrow", "between", "flap", "evict", "garbage", "others-dead")
@@ -84,6 +84,7 @@ def _draw(plan: Plan, chance: Random) -> Harm | None:
         "disk": (some, chance.choice(("slow", "stuck", "full", "broken")), 5 + 500 * amount),
         "skew": ((region,), chance.choice(("", "stays")), _skew_ms(chance, amount)),
         "skew-one": ((node,), chance.choice(("", "stays")), _skew_ms(chance, amount)),
+        "away": ((region,), "", 0.0),
         "flood": ((region,), "", 10.0),
         "evict": ((region,), "", 0.0),
         "drain": ((region,), "", 0.0),

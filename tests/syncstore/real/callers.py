@@ -29,6 +29,8 @@ OPS = {"get": 40, "update": 28, "put": 14, "create": 10, "delete": 8}
 LASTING_KEYS, FLEETING_KEYS, FLEETING_S = 8, 6, 2.0
 LASTING_SHARE = 0.35
 """Lasting registers live through all of it; the others are new every FLEETING_S: so histories stay judgeable."""
+LONG_AGO_SHARE = 0.15
+"""Of the calls to fleeting registers, so many are to one of long ago: it may have been deleted and forgotten."""
 STALE_SHARE = 0.1
 """Of the updates that expect a revision the caller knows to be old."""
 
@@ -84,6 +86,8 @@ class Caller:
         if self._chance.random() < LASTING_SHARE:
             return f"lasting/{self._chance.randrange(LASTING_KEYS)}"
         era = int((time.monotonic() - self._began_s) / FLEETING_S)
+        if self._chance.random() < LONG_AGO_SHARE:
+            era = self._chance.randrange(era + 1)
         return f"fleeting/{era}/{self._chance.randrange(FLEETING_KEYS)}"
 
     async def _one(self) -> None:

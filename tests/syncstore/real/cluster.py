@@ -187,11 +187,11 @@ class Cluster:
 
 @contextmanager
 def cluster(
-    directory: Path, regions: list[str], *, nodes: int = 3, ways: str = "", tls: bool = False
+    directory: Path, regions: list[str], *, nodes: int = 3, ways: str = "", tls: bool = False, limits: str = ""
 ) -> Iterator[Cluster]:
     """Not started yet: `await ready()`. ways: "peers" of a region, "regions", or "" for straight connections.
 
-    tls: between nodes and for clients, with certificates of a CA made here.
+    limits: lines of the configuration's table of that name. tls: between nodes and for clients, with certificates of a CA made here.
     """
     named = {region: [f"{region}-{number}" for number in range(1, nodes + 1)] for region in regions}
     names = [name for several in named.values() for name in several]
@@ -207,8 +207,9 @@ def cluster(
     }
     files = _certificates(directory, region_of) if tls else None
     made = {region: [Node(directory, region, name, first[name], files) for name in named[region]] for region in regions}
+    more = (TLS if tls else "") + (f"[limits]\n{limits}\n" if limits else "")
     for name in names:
-        (directory / f"{name}.toml").write_text(_config(name, region_of, first, built) + (TLS if tls else ""))
+        (directory / f"{name}.toml").write_text(_config(name, region_of, first, built) + more)
     one = Cluster(directory, made, built)
     try:
         yield one

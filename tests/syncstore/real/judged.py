@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from lab.syncstore.client import Entry
+from lab.syncstore.config import Limits
 from lab.syncstore.record import GLOBAL, REGION
 from lab.syncstore.version import NO_VERSION, Version, version_of
 from tests.syncstore.real.cluster import Cluster, Node
@@ -22,7 +23,8 @@ SLOWER, SLOWER_MS = 3.0, 25.0
 TURNS = 4
 """Processes that must get their turn before a call is answered; each may wait for it as this one did."""
 DEGRADED = 0.03
-"""Of another region's calls so many may be: a node that waits 50 ms for its turn on a busy machine says so."""
+"""Of another region's calls so many may be: a node that waits 50 ms for its turn on a busy machine says so.
+Where the machine alone takes that long, nothing can be told from it."""
 ENOUGH = 100
 """Calls in a stretch, below which its p99 says nothing."""
 SHOWN = 12
@@ -162,15 +164,15 @@ def undisturbed(load: Load, began_s: float, ended_s: float) -> None:
     during = load.since(began_s, ended_s)
     bad = [one for one in during if one.result != OK]
     assert not bad, f"{load.region} noticed: {shares(during)}: " + "; ".join(map(str, bad[:SHOWN]))
-    degraded = [one for one in during if one.degraded]
-    when = ", ".join(f"{one.op} {one.key} at {one.called_s - began_s:.1f} s" for one in degraded[:SHOWN])
-    assert len(degraded) <= DEGRADED * len(during), f"{load.region}: {len(degraded)} of {len(during)} degraded: {when}"
-    before_ms, during_ms = p99_ms(load.since(0, began_s)), p99_ms(during)
     machine_ms = TURNS * load.witness.p99_ms(began_s, ended_s)
-    most_ms = max(SLOWER * before_ms, before_ms + SLOWER_MS) + machine_ms
+    degraded = [one for one in during if one.degraded]
+    before_ms, during_ms = p99_ms(load.since(0, began_s)), p99_ms(during)
     told = f"{load.region}'s p99: {before_ms:.1f} ms, then {during_ms:.1f} ms (the machine's: {machine_ms:.1f} ms)"
     print(f"{told}; {len(degraded)} of {len(during)} degraded")
-    assert during_ms <= most_ms, told
+    assert during_ms <= max(SLOWER * before_ms, before_ms + SLOWER_MS) + machine_ms, told
+    when = ", ".join(f"{one.op} {one.key} at {one.called_s - began_s:.1f} s" for one in degraded[:SHOWN])
+    few = len(degraded) <= DEGRADED * len(during) or machine_ms > Limits().degraded_after_ms
+    assert few, f"{told}; {len(degraded)} of {len(during)} degraded: {when}"
 
 
 def p99_ms(operations: list[Operation]) -> float:

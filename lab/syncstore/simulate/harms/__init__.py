@@ -37,6 +37,7 @@ ENTER: dict[str, Callable[[World, Harm, Random], Heal]] = {
     "disk": nodes.disk,
     "skew": regions.skew,
     "skew-one": regions.skew_one,
+    "away": regions.away,
     "flood": regions.flood,
     "drain": regions.drain,
     "evict": regions.evict,

@@ -43,6 +43,19 @@ def skew_one(world: World, harm: Harm, chance: Random) -> Heal:
     return heal
 
 
+def away(world: World, harm: Harm, chance: Random) -> Heal:
+    """The clients of a region lose all connections, and find their way back when much may have been forgotten."""
+    callers = world.loads[harm.where[0]].callers
+    for caller in callers:
+        caller.leave()
+
+    def heal() -> None:
+        for caller in callers:
+            caller.connect()
+
+    return heal
+
+
 def flood(world: World, harm: Harm, chance: Random) -> Heal:
     """The clients of a region write `amount` times as much."""
     load = world.loads[harm.where[0]]
