@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import inspect
+import sys
 import textwrap
 import time
 from collections.abc import Iterator
@@ -83,11 +84,20 @@ def _edited(name: str, where: str, edits: Edits) -> Iterator[None]:
         text = text.replace(old, new)
     made: dict[str, Any] = {}
     exec(compile("from __future__ import annotations\n" + text, f"<{name}>", "exec"), module.__dict__, made)
-    setattr(owner, function, made[function])
+    holders = [owner, *_importers(function, plain)] if owner is module else [owner]
+    for one in holders:
+        setattr(one, function, made[function])
     try:
         yield
     finally:
-        setattr(owner, function, plain)
+        for one in holders:
+            setattr(one, function, plain)
+
+
+def _importers(name: str, function: Any) -> list[Any]:
+    """Modules of the store that have taken a function over by its name."""
+    loaded = [module for path, module in list(sys.modules.items()) if path.startswith("lab.syncstore.")]
+    return [module for module in loaded if module.__dict__.get(name) is function]
 
 
 def broken(mutant: Mutant, seed: int) -> list[str]:

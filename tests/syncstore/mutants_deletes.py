@@ -9,6 +9,8 @@ from tests.syncstore.mutants import Mutant, Small
 QUIET = Small(1, 1, 5.0, harms=())
 EVICTED = Small(3, 1, 9.0, harms=(Harm(1200, 3000, "evict", ("r3",)),))
 RESTORED = Small(2, 2, 9.0, harms=(Harm(1200, 4500, "restored", ("r1n1",), 100),))
+LATER = (Harm(800, 6500, "far", ("r1", "r3"), 500), Harm(1700, 5500, "far", ("r1", "r3"), 500))
+"""In two steps, neither of them a silence."""
 NO_DELTA_FLOORS = {
     "and self.vector.covers_all(end.floor.vector)": "",
     "and end.vector.covers_all(self.floor.vector)": "",
@@ -20,14 +22,14 @@ MUTANTS = [
         "a record that the vector already covers is never merged",
         "replica:Applying.step",
         {"if not vector.covers(record.origin, record.sequence):": "if True:"},
-        why="a delta that could bring back what was forgotten since is refused by its floor: see forgotten-brought-back",
+        why="a delta that could bring back what was forgotten is refused by its floor: see forgotten-brought-back",
     ),
     Mutant(
         "stream-replayed",
         "a record that the vector already covers is never merged, in streams",
         "replica:Replica.take",
         {"for record in records[entry + 1 - stream.first :]:": "for record in records:"},
-        why="a frame overlaps what is held only where a cut fell into its middle, and then nothing of it is forgotten yet",
+        why="a frame overlaps what is held only where a cut fell into it, and then nothing of it is forgotten yet",
     ),
     Mutant(
         "delta-below-my-floor",
@@ -86,7 +88,7 @@ MUTANTS = [
             3,
             1,
             12.0,
-            harms=(Harm(1500, 6000, "narrow", ("r1", "r3"), 9),),
+            harms=LATER,
             given={"keys": 3, "rate_per_s": 20.0},
         ),
     ),
@@ -147,7 +149,7 @@ MUTANTS = [
         "only records of the own region survive a reset",
         "intake:Intake._survivors",
         {"if region_of(origin) == region": "if True"},
-        EVICTED,
+        why="what another region wrote comes from there with the same version, so a copy of it is one record with it",
     ),
     Mutant(
         "old-version-kept",
@@ -173,7 +175,7 @@ MUTANTS = [
         "an expired record reads as absent",
         "tombstones:absent",
         {"or expired(record, wall_ms)": ""},
-        QUIET,
+        Small(1, 2, 6.0, harms=(Harm(1500, 2000, "pause", ("r1n2",)),)),
     ),
     Mutant(
         "stripped-too-soon",
@@ -185,6 +187,7 @@ MUTANTS = [
             3,
             8.0,
             harms=(Harm(1200, 3500, "skew-one", ("r1n1",), 3000), Harm(2200, 300, "blank", ("r1n2",))),
+            given={"keys": 4, "rate_per_s": 100.0},
         ),
     ),
     Mutant(

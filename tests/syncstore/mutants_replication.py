@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from lab.syncstore.simulate.harms.harm import Harm
 from lab.syncstore.simulate.links import BLACKHOLE, REFUSE, STALL
 from lab.syncstore.simulate.settings import COSTS, SLOW
@@ -13,6 +15,10 @@ CUT = Small(2, 2, 7.0, harms=(Harm(1500, 1800, "cut", ("r1",), 0, STALL),))
 AWAY = Small(2, 1, 6.0, harms=(Harm(1200, 1600, "cut", ("r1",), 0, REFUSE),))
 CATCH_UP = (Harm(1500, 1500, "cut", ("r2",), 0, STALL), Harm(1500, 1500, "flood", ("r2",), 15))
 """A region floods while it is cut off."""
+
+
+LATER = (Harm(800, 5000, "far", ("r1", "r2"), 500), Harm(1700, 4000, "far", ("r1", "r2"), 600))
+"""In two steps, neither of them a silence."""
 
 
 def losses(mode: str) -> tuple[Harm, ...]:
@@ -60,7 +66,12 @@ MUTANTS = [
             "self.incarnation = incarnation(": "self.incarnation = self.known_incarnation"
             " if self.known_incarnation and not self.incarnation else incarnation("
         },
-        Small(1, 3, 6.0, harms=(Harm(1000, 2000, "restored", ("r1n1",), 100),)),
+        Small(
+            1,
+            3,
+            7.0,
+            harms=(Harm(1000, 2000, "restored", ("r1n1",), 100), Harm(2800, 1000, "inside", ("r1n1",), 0, STALL)),
+        ),
     ),
     Mutant(
         "closed-though-unequal",
@@ -68,10 +79,11 @@ MUTANTS = [
         "reports:_agrees",
         {"report.low.get(origin) == sequence and held in (sequence, WHOLE) and": ""},
         Small(
-            1,
             3,
-            7.0,
-            harms=(Harm(1500, 1200, "inside", ("r1n1",), 0, BLACKHOLE), Harm(2200, 300, "kill", ("r1n1",), 1)),
+            1,
+            9.0,
+            harms=(*LATER, Harm(3000, 200, "kill", ("r1n1",), 1)),
+            given={"costs": replace(COSTS, sync_ms=40.0)},
         ),
     ),
     Mutant(
@@ -84,7 +96,20 @@ MUTANTS = [
             1,
             7.0,
             harms=(Harm(2995, 1500, "one-way", ("r2",), 0, "mute"), Harm(3000, 200, "power", ("r1",))),
-            given={"rate_per_s": 3.0},
+            given={"rate_per_s": 10.0, "costs": replace(COSTS, sync_ms=40.0)},
+        ),
+    ),
+    Mutant(
+        "closed-at-once",
+        "an incarnation is closed when every member node states the same of it, knowing that it is over",
+        "reports:_agrees",
+        {"if report.low.get(origin) == WHOLE:": "if True:"},
+        Small(
+            3,
+            1,
+            7.0,
+            harms=(Harm(2995, 1500, "one-way", ("r2",), 0, "mute"), Harm(3000, 200, "power", ("r1",))),
+            given={"costs": replace(COSTS, sync_ms=40.0)},
         ),
     ),
     # -- Replication -----------------------------------------------------------------------------
@@ -215,7 +240,7 @@ MUTANTS = [
             8.0,
             harms=CATCH_UP,
             paired=True,
-            given={"keys": 4000, "costs": COSTS, "spare": "r1", "rate_per_s": 60.0},
+            given={"keys": 4000, "costs": COSTS, "spare": "r1", "rate_per_s": 150.0},
         ),
         also={"replica:Applying.step": {"while count > 0:": "while True:"}},
     ),
@@ -238,6 +263,6 @@ MUTANTS = [
         "reconnects back off",
         "dials:Dials._failed",
         {"span = min(limits.probe_ms,": "span = 0 * min(limits.probe_ms,"},
-        AWAY,
+        Small(1, 2, 8.0, harms=(Harm(1500, 3500, "inside", ("r1n1",), 0, REFUSE),)),
     ),
 ]

@@ -6,8 +6,8 @@ from lab.syncstore.simulate.harms.harm import Harm
 from lab.syncstore.simulate.links import STALL
 from tests.syncstore.mutants import Mutant, Small
 
-AWAY = Small(1, 2, 9.0, harms=(Harm(1500, 3500, "away", ("r1",)),))
-FOREIGN = Small(2, 1, 9.0, harms=(Harm(1500, 3500, "away", ("r1",)),))
+AWAY = Small(1, 2, 9.0, harms=(Harm(1500, 3500, "away", ("r1",)),), given={"keys": 200})
+FOREIGN = Small(2, 1, 9.0, harms=(Harm(1500, 3500, "away", ("r1",)),), given={"keys": 60})
 """Clients that were away while another region wrote and deleted."""
 
 MUTANTS = [
@@ -20,7 +20,8 @@ MUTANTS = [
             1,
             3,
             6.0,
-            harms=(Harm(1500, 2000, "inside", ("r1n1",), 0, STALL), Harm(2000, 1500, "kill", ("r1n2",), 1)),
+            harms=(Harm(1500, 2000, "inside", ("r1n1",), 0, STALL), Harm(2500, 1000, "kill", ("r1n1",), 1)),
+            given={"keys": 6, "rate_per_s": 150.0},
         ),
     ),
     Mutant(
@@ -49,7 +50,7 @@ MUTANTS = [
         "a watch that resumes is told what expired while it was away",
         "requests:Requests._missed",
         {"if one.expires and absent(one, self.core.now.wall_ms)": "if False"},
-        Small(1, 2, 9.0, harms=(Harm(2000, 700, "away", ("r1",)),)),
+        Small(1, 2, 9.0, harms=(Harm(2000, 700, "away", ("r1",)),), given={"keys": 200}),
     ),
     Mutant(
         "resumed-uncovered",
@@ -70,6 +71,6 @@ MUTANTS = [
         "changes are coalesced per key to the latest",
         "watches:Watcher.show",
         {"if held is None or not later(held[0], record):": "if held is None:"},
-        Small(1, 1, 4.0, harms=()),
+        why="only what is a key's present record is shown at all",
     ),
 ]

@@ -17,12 +17,12 @@ from lab.syncstore.simulate.world import Plan
 FIRST_MS = 900.0
 CUTS = (STALL, BLACKHOLE, REFUSE)
 ODDS = {
-    "gray": 3, "cut": 5, "one-way": 3, "rate": 2, "narrow": 3, "between": 4, "flap": 3, "inside": 5, "resets": 2,
-    "kill": 7, "power": 2, "others-dead": 2, "pause": 4, "blank": 2, "restored": 3, "all-blank": 3, "disk": 4,
-    "skew": 3, "skew-one": 2, "flood": 2, "away": 2, "evict": 4, "drain": 1, "garbage": 2,
+    "gray": 3, "cut": 5, "one-way": 3, "rate": 2, "narrow": 3, "far": 2, "between": 4, "flap": 3, "inside": 5,
+    "resets": 2, "kill": 7, "power": 2, "others-dead": 2, "pause": 4, "blank": 2, "restored": 3, "all-blank": 3,
+    "disk": 4, "skew": 3, "skew-one": 2, "flood": 2, "away": 2, "evict": 4, "drain": 1, "garbage": 2,
 }  # fmt: skip
 ALONE_SHARE = 0.12
-OF_MANY = ("gray", "cut", "one-way", "rate", "narrow", "between", "flap", "evict", "garbage", "others-dead")
+OF_MANY = ("gray", "cut", "one-way", "rate", "narrow", "far", "between", "flap", "evict", "garbage", "others-dead")
 """What befalls a region only where there are others."""
 DISK_LOSS = ("blank", "restored", "all-blank")
 
@@ -70,6 +70,7 @@ def _draw(plan: Plan, chance: Random) -> Harm | None:
         "one-way": ((region,), chance.choice(("deaf", "mute")), 0.0),
         "rate": ((region,), "", 5 + 50 * amount),
         "narrow": ((region, other), "", 10 + 50 * amount),
+        "far": ((region, other), "", 100 + 1900 * amount),
         "between": ((region, other), cut, 0.0),
         "flap": ((region,), cut, 100 + 700 * amount),
         "inside": ((node,), cut, 0.0),

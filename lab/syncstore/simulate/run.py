@@ -90,7 +90,7 @@ class Run:
         self.broken += registers.ordered(world.operations())
         self.broken += registers.written(world)
         self.broken += registers.exclusive(world.operations())
-        self.broken += service.served(world.operations(), self.harms, plan.names)
+        self.broken += service.served(world, self.harms)
 
     def _restless(self) -> bool:
         return bool(rest.unsettled(self.world)) or any(rest.last_shown(self.world))

@@ -191,7 +191,8 @@ def cluster(
 ) -> Iterator[Cluster]:
     """Not started yet: `await ready()`. ways: "peers" of a region, "regions", or "" for straight connections.
 
-    limits: lines of the configuration's table of that name. tls: between nodes and for clients, with certificates of a CA made here.
+    tls: between nodes and for clients, with certificates of a CA made here. limits: lines of the
+    configuration's table of that name.
     """
     named = {region: [f"{region}-{number}" for number in range(1, nodes + 1)] for region in regions}
     names = [name for several in named.values() for name in several]

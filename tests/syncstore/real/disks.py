@@ -42,6 +42,7 @@ def damage(path: Path, share: float) -> int:
 
 def keep_copy(node: Node) -> Path:
     copy = node.directory / f"{node.name}.copy"
+    shutil.rmtree(copy, ignore_errors=True)
     shutil.copytree(node.data, copy)
     return copy
 

@@ -197,7 +197,8 @@ def test_linearizable_through_all_of_it(tmp_path: Path, seed: int):
 
     async def work() -> History:
         history = await rounds(one, chosen, 30)
-        await judged.converged(one)
+        statuses = await judged.converged(one)
+        assert any(status["engine"]["registers"]["forgotten"] for status in statuses.values())
         return history
 
     with cluster(tmp_path, [REGION], ways="peers", limits=f"register_forget_ms = {FORGET_MS}") as one:

@@ -23,6 +23,7 @@ ENTER: dict[str, Callable[[World, Harm, Random], Heal]] = {
     "one-way": links.one_way,
     "rate": links.rate,
     "narrow": links.narrow,
+    "far": links.far,
     "between": links.between_two,
     "flap": links.flap,
     "inside": links.inside,

@@ -70,6 +70,13 @@ def narrow(world: World, harm: Harm, chance: Random) -> Heal:
     return together([between(world, one, other, rate), between(world, other, one, rate)])
 
 
+def far(world: World, harm: Harm, chance: Random) -> Heal:
+    """Two regions that hear each other late, though others are near to both. amount: ms added."""
+    one, other = (nodes(world, region) for region in harm.where)
+    late = Impairment(added_ms=harm.amount)
+    return together([between(world, one, other, late), between(world, other, one, late)])
+
+
 def between_two(world: World, harm: Harm, chance: Random) -> Heal:
     """Two regions that don't reach each other, though others reach both."""
     one, other = (nodes(world, region) for region in harm.where)
