@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from lab.syncstore.simulate.harms.harm import Harm
 from lab.syncstore.simulate.links import STALL
+from lab.syncstore.simulate.settings import LIMITS
 from tests.syncstore.mutants import Mutant, Small
 
 QUIET = Small(1, 1, 5.0, harms=())
@@ -11,6 +14,8 @@ EVICTED = Small(3, 1, 9.0, harms=(Harm(1200, 3000, "evict", ("r3",)),))
 RESTORED = Small(2, 2, 9.0, harms=(Harm(1200, 4500, "restored", ("r1n1",), 100),))
 LATER = (Harm(800, 6500, "far", ("r1", "r3"), 500), Harm(1700, 5500, "far", ("r1", "r3"), 500))
 """In two steps, neither of them a silence."""
+SOON = replace(LIMITS, tombstone_age_ms=200)
+"""Tombstones that go as soon as they may."""
 NO_DELTA_FLOORS = {
     "and self.vector.covers_all(end.floor.vector)": "",
     "and end.vector.covers_all(self.floor.vector)": "",
@@ -55,7 +60,7 @@ MUTANTS = [
             1,
             14.0,
             harms=(Harm(1000, 1500, "between", ("r1", "r2"), 0, STALL), Harm(2000, 6500, "narrow", ("r1", "r2"), 12)),
-            given={"keys": 30, "rate_per_s": 40.0},
+            given={"keys": 30, "rate_per_s": 40.0, "limits": SOON},
         ),
         also={"replica:Applying.step": {"if not vector.covers(record.origin, record.sequence):": "if True:"}},
     ),
@@ -71,6 +76,7 @@ MUTANTS = [
             harms=(Harm(1500, 2500, "skew", ("r1",), 2500),),
             given={"keys": 3, "rate_per_s": 10.0},
         ),
+        seed=1,
     ),
     Mutant(
         "dropped-unreported",
@@ -78,6 +84,7 @@ MUTANTS = [
         "tombstones:Tombstones.droppable",
         {"and low.covers(record.origin, record.sequence)": ""},
         Small(2, 1, 9.0, harms=(Harm(1200, 3000, "cut", ("r1",), 0, STALL),)),
+        seed=1,
     ),
     Mutant(
         "dropped-uncovered",
@@ -89,7 +96,7 @@ MUTANTS = [
             1,
             12.0,
             harms=LATER,
-            given={"keys": 3, "rate_per_s": 20.0},
+            given={"keys": 3, "rate_per_s": 40.0, "limits": SOON},
         ),
     ),
     Mutant(
@@ -102,7 +109,7 @@ MUTANTS = [
             2,
             12.0,
             harms=tuple(Harm(1500 + 3200 * turn, 2200, "skew", ("r1",), 2000) for turn in range(2)),
-            given={"keys": 2, "rate_per_s": 5.0},
+            given={"keys": 2, "rate_per_s": 5.0, "limits": SOON},
         ),
     ),
     Mutant(
@@ -111,6 +118,7 @@ MUTANTS = [
         "replica:Replica.drop",
         {"self.floor.vector.raise_to(record.origin, record.sequence)": "pass"},
         EVICTED,
+        seed=1,
     ),
     Mutant(
         "taken-from-above-my-vector",
@@ -136,6 +144,7 @@ MUTANTS = [
             "dials:Dials.agree": {"feed.open = covered and covering": "feed.open = True"},
             "replica:Replica.covers_delta": NO_DELTA_FLOORS,
         },
+        seed=1,
     ),
     Mutant(
         "own-records-not-kept",
@@ -143,6 +152,7 @@ MUTANTS = [
         "intake:Intake._survivors",
         {"if region_of(origin) == region": "if False"},
         EVICTED,
+        seed=1,
     ),
     Mutant(
         "foreign-records-kept",
@@ -162,6 +172,7 @@ MUTANTS = [
             11.0,
             harms=(Harm(1200, 2800, "evict", ("r3",)), Harm(3400, 2500, "between", ("r1", "r2"), 0, STALL)),
         ),
+        seed=5,
     ),
     Mutant(
         "same-incarnation-after-reset",
@@ -169,6 +180,7 @@ MUTANTS = [
         "intake:Intake._replaced",
         {"core.take_incarnation()": "replica.renew(core.origin)"},
         EVICTED,
+        seed=1,
     ),
     Mutant(
         "expired-shown",
@@ -176,6 +188,7 @@ MUTANTS = [
         "tombstones:absent",
         {"or expired(record, wall_ms)": ""},
         Small(1, 2, 6.0, harms=(Harm(1500, 2000, "pause", ("r1n2",)),)),
+        seed=2,
     ),
     Mutant(
         "stripped-too-soon",
@@ -196,6 +209,7 @@ MUTANTS = [
         "upkeep:Upkeep._expire",
         {"if core.watches:": "if False:"},
         QUIET,
+        seed=1,
     ),
     Mutant(
         "expired-kept-for-ever",
@@ -203,5 +217,6 @@ MUTANTS = [
         "tombstones:Tombstones.strip",
         {"self._standing.append(tombstone)": "pass"},
         QUIET,
+        seed=1,
     ),
 ]

@@ -34,6 +34,7 @@ MUTANTS = [
         "core:Core.new_version",
         {"above = (*above, (present.time, present.counter))": "pass"},
         Small(2, 1, 4.0, harms=(Harm(1000, 1500, "skew", ("r1",), 60_000, "stays"),)),
+        seed=7,
     ),
     Mutant(
         "below-the-session",
@@ -50,6 +51,7 @@ MUTANTS = [
                 Harm(1900, 1000, "kill", ("r1n1",), 1),
             ),
         ),
+        seed=1,
     ),
     Mutant(
         "clock-follows-versions",
@@ -57,6 +59,7 @@ MUTANTS = [
         "version:VersionClock.next",
         {"return made": "self.time, self.counter = made\n    return made"},
         Small(2, 1, 4.0, harms=(Harm(1000, 1500, "skew", ("r1",), 60_000, "stays"),)),
+        seed=1,
     ),
     Mutant(
         "incarnation-kept",
@@ -72,6 +75,7 @@ MUTANTS = [
             7.0,
             harms=(Harm(1000, 2000, "restored", ("r1n1",), 100), Harm(2800, 1000, "inside", ("r1n1",), 0, STALL)),
         ),
+        seed=1,
     ),
     Mutant(
         "closed-though-unequal",
@@ -83,7 +87,7 @@ MUTANTS = [
             1,
             9.0,
             harms=(*LATER, Harm(3000, 200, "kill", ("r1n1",), 1)),
-            given={"costs": replace(COSTS, sync_ms=40.0)},
+            given={"costs": replace(COSTS, sync_ms=40.0), "keys": 500},
         ),
     ),
     Mutant(
@@ -96,7 +100,7 @@ MUTANTS = [
             1,
             7.0,
             harms=(Harm(2995, 1500, "one-way", ("r2",), 0, "mute"), Harm(3000, 200, "power", ("r1",))),
-            given={"rate_per_s": 10.0, "costs": replace(COSTS, sync_ms=40.0)},
+            given={"rate_per_s": 10.0, "costs": replace(COSTS, sync_ms=40.0), "keys": 500},
         ),
     ),
     Mutant(
@@ -109,8 +113,9 @@ MUTANTS = [
             1,
             7.0,
             harms=(Harm(2995, 1500, "one-way", ("r2",), 0, "mute"), Harm(3000, 200, "power", ("r1",))),
-            given={"costs": replace(COSTS, sync_ms=40.0)},
+            given={"costs": replace(COSTS, sync_ms=40.0), "keys": 500},
         ),
+        seed=2,
     ),
     # -- Replication -----------------------------------------------------------------------------
     Mutant(
@@ -119,6 +124,7 @@ MUTANTS = [
         "replica:Replica.take",
         {"if stream.first > entry + 1:": "if False:"},
         CUT,
+        seed=3,
     ),
     Mutant(
         "delta-without-base",
@@ -134,6 +140,7 @@ MUTANTS = [
         "delta:Cut._displaced",
         {"if self.base.get(record.origin) <": "if False and self.base.get(record.origin) <"},
         Small(2, 1, 7.0, harms=(Harm(1500, 1800, "cut", ("r1",), 0, STALL),), given={"keys": 40, "rate_per_s": 150.0}),
+        seed=3,
     ),
     Mutant(
         "delta-in-pieces",
@@ -148,6 +155,7 @@ MUTANTS = [
         "replica:Applying.__init__",
         {"replica.applying = self": "replica.vector.join(end.vector)"},
         CUT,
+        seed=1,
     ),
     Mutant(
         "cut-while-applying",
@@ -172,6 +180,7 @@ MUTANTS = [
         "engine:Engine._feed",
         {"or core.outlet.unsent(link.number) > limits.unsent_bytes": ""},
         Small(1, 2, 5.0, harms=(Harm(1500, 600, "inside", ("r1n1",), 0, STALL), Harm(1400, 900, "flood", ("r1",), 60))),
+        seed=3,
     ),
     Mutant(
         "acknowledged-undurable",
@@ -179,6 +188,7 @@ MUTANTS = [
         "acks:Acks._settle",
         {"durable = replica.durable.get(origin) if own else 2**62": "durable = 2**62"},
         QUIET,
+        seed=1,
     ),
     Mutant(
         "acknowledged-alone",
@@ -186,6 +196,7 @@ MUTANTS = [
         "acks:Acks._settle",
         {"second = 2**62 if self._alone else replica.second.get(origin)": "second = 2**62"},
         Small(1, 3, 5.0, harms=(Harm(1500, 1200, "pause", ("r1n2", "r1n3")),)),
+        seed=1,
     ),
     Mutant(
         "held-only-in-memory",
@@ -193,6 +204,7 @@ MUTANTS = [
         "engine:Engine._tell_held",
         {"if not core.written():": "if False:"},
         Small(1, 3, 12.0, harms=losses("kill")),
+        seed=4,
     ),
     Mutant(
         "copies-never-synced",
@@ -200,6 +212,7 @@ MUTANTS = [
         "engine:Engine.wants_sync",
         {"return now.mono_ms - core.oldest_unsynced_ms() >= core.config.limits.sync_within_ms": "return False"},
         Small(1, 3, 12.0, harms=losses("power")),
+        seed=2,
     ),
     Mutant(
         "never-degraded",
@@ -207,6 +220,7 @@ MUTANTS = [
         "acks:Acks._settle",
         {"if late and now_ms - one.since_ms < self._after_ms:": "if late:"},
         Small(1, 2, 5.0, harms=(Harm(1500, 1500, "inside", ("r1n1",), 0, STALL),)),
+        seed=1,
     ),
     Mutant(
         "silent-link-kept",
@@ -214,6 +228,7 @@ MUTANTS = [
         "dials:Dials._silent",
         {"if link.purpose != CLIENT and": "if False and link.purpose != CLIENT and"},
         Small(2, 1, 6.0, harms=(Harm(1500, 1200, "cut", ("r1",), 0, BLACKHOLE),)),
+        seed=1,
     ),
     Mutant(
         "no-third-region",
@@ -221,6 +236,7 @@ MUTANTS = [
         "feed:Feed.states",
         {"if any(now_ms - since >= waited for since, _ in behind.values())": "if False"},
         Small(3, 1, 12.0, harms=(Harm(1500, 5500, "between", ("r1", "r2"), 0, STALL),)),
+        seed=2,
     ),
     Mutant(
         "gateway-does-not-pass-on",
@@ -257,6 +273,7 @@ MUTANTS = [
         "dials:Dials._failed",
         {"span = min(limits.probe_ms,": "span = 1e9 + 0 * min(limits.probe_ms,"},
         AWAY,
+        seed=1,
     ),
     Mutant(
         "no-backoff",
@@ -264,5 +281,6 @@ MUTANTS = [
         "dials:Dials._failed",
         {"span = min(limits.probe_ms,": "span = 0 * min(limits.probe_ms,"},
         Small(1, 2, 8.0, harms=(Harm(1500, 3500, "inside", ("r1n1",), 0, REFUSE),)),
+        seed=1,
     ),
 ]

@@ -6,8 +6,10 @@ from lab.syncstore.simulate.harms.harm import Harm
 from lab.syncstore.simulate.links import STALL
 from tests.syncstore.mutants import Mutant, Small
 
+LASTING = ("put", "put", "put", "get", "delete", "delete")
+"""Nothing expires: what expired has a rule of its own."""
 AWAY = Small(1, 2, 9.0, harms=(Harm(1500, 3500, "away", ("r1",)),), given={"keys": 200})
-FOREIGN = Small(2, 1, 9.0, harms=(Harm(1500, 3500, "away", ("r1",)),), given={"keys": 60})
+FOREIGN = Small(2, 1, 9.0, harms=(Harm(1500, 3500, "away", ("r1",)),), given={"keys": 60, "mix": LASTING})
 """Clients that were away while another region wrote and deleted."""
 
 MUTANTS = [
@@ -23,6 +25,7 @@ MUTANTS = [
             harms=(Harm(1500, 2000, "inside", ("r1n1",), 0, STALL), Harm(2500, 1000, "kill", ("r1n1",), 1)),
             given={"keys": 6, "rate_per_s": 150.0},
         ),
+        seed=3,
     ),
     Mutant(
         "shown-alone",
@@ -30,6 +33,7 @@ MUTANTS = [
         "acks:Acks.secured",
         {"return self._alone or replica.second.covers(record.origin, record.sequence)": "return True"},
         Small(1, 3, 5.0, harms=(Harm(1500, 1200, "pause", ("r1n2", "r1n3")),)),
+        seed=1,
     ),
     Mutant(
         "resumed-below-the-floor",
@@ -37,6 +41,7 @@ MUTANTS = [
         "requests:Requests._resumed",
         {"if covered and known and not": "if covered and not"},
         FOREIGN,
+        seed=1,
     ),
     Mutant(
         "resumed-after-expiry",
@@ -44,6 +49,7 @@ MUTANTS = [
         "requests:Requests._resumed",
         {"(expired_since or older)": "older"},
         AWAY,
+        seed=1,
     ),
     Mutant(
         "expiry-missed",
@@ -51,6 +57,7 @@ MUTANTS = [
         "requests:Requests._missed",
         {"if one.expires and absent(one, self.core.now.wall_ms)": "if False"},
         Small(1, 2, 9.0, harms=(Harm(2000, 700, "away", ("r1",)),), given={"keys": 200}),
+        seed=1,
     ),
     Mutant(
         "resumed-uncovered",
@@ -65,6 +72,7 @@ MUTANTS = [
         "requests:Requests._missed",
         {"for record in index.above(token.get(origin, 0))": "for record in ()"},
         Small(2, 1, 6.0, harms=(Harm(2000, 500, "away", ("r1",)),)),
+        seed=1,
     ),
     Mutant(
         "watch-out-of-order",

@@ -52,6 +52,7 @@ class Load:
         self._regions, self._keys = regions, keys
         self.operations: list[Operation] = []
         self.watches: list[WatchLog] = []
+        self.mix: tuple[str, ...] = MIX
         self.buckets: tuple[str, ...] = BUCKETS
         self.flood = 1
         """So many writes for each: a region gone wild."""
@@ -87,7 +88,7 @@ class Load:
     def _do(self, chance: Random) -> None:
         caller = self.callers[int(chance.random() * len(self.callers))]
         bucket = self.buckets[int(chance.random() * len(self.buckets))]
-        mix = REGISTER_MIX if bucket == REGISTERS else MIX
+        mix = REGISTER_MIX if bucket == REGISTERS else self.mix
         kind = mix[int(chance.random() * len(mix))]
         key = key_of(bucket, self.region, int(chance.random() * self._keys))
         size, ttl_ms = int(chance.random() * 80), int(200 + chance.random() * 2500)

@@ -131,7 +131,7 @@ class Run:
         self._tell_oracle()
         self.broken += content.equal_where_vectors_are(up)
         for host in up:
-            self.broken += service.kept(host)
+            self.broken += service.kept(self.world, host)
         if up:
             self.broken += content.merge_of_its_vector(self.world, self._looker.choice(up))
         self.world.timeline.after(LOOK_MS, self._look)

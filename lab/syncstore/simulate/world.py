@@ -14,7 +14,7 @@ from typing import Any
 from lab.syncstore.config import Config, Limits
 from lab.syncstore.simulate.caller import Caller
 from lab.syncstore.simulate.chance import fork
-from lab.syncstore.simulate.clients import BUCKETS, Load
+from lab.syncstore.simulate.clients import BUCKETS, MIX, Load
 from lab.syncstore.simulate.disk import SimulatedLog
 from lab.syncstore.simulate.history import Operation, WatchLog
 from lab.syncstore.simulate.host import Host, MakeCore
@@ -41,6 +41,8 @@ class Plan:
     """Of each bucket; few, so that writes meet."""
     registers: bool = True
     """Whether clients use registers too."""
+    mix: tuple[str, ...] = MIX
+    """What is done with buckets of kind lww, each as often as it stands here."""
     faults: bool = True
     spare: str = ""
     """A region that no fault touches."""
@@ -133,6 +135,7 @@ class World:
             callers[-1].wall_of = lambda node: self.hosts[node].clocks.wall_ms()
         plan = self.plan
         load = Load(region, plan.names, callers, plan.seed, plan.rate_per_s, plan.keys, plan.load_until_ms)
+        load.mix = plan.mix
         load.buckets = BUCKETS if plan.registers else BUCKETS[:-1]
         return load
 
