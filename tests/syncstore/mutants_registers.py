@@ -306,8 +306,8 @@ MUTANTS: dict[str, tuple[str, int, Mutant]] = {
     "forgotten ballots have no floor": ("late, old disk", 0, _around(Acceptor, "_drop", _drop_without_floor)),
     "the floor is lost with the process": ("late, old disk", 0, _around(Acceptor, "restore", _restore_without_floor)),
     "forgotten at once": ("again", 0, _around(Forgetter, "__init__", _young)),
-    "forgotten when most hold it": ("forget", 56, _around(Forgetter, "_look", _most_will_do)),
-    "forgotten whoever holds it": ("forget", 56, _patched(Acceptor, "holds", lambda *_: True)),
+    "forgotten when most hold it": ("forget", 228, _around(Forgetter, "_look", _most_will_do)),
+    "forgotten whoever holds it": ("forget", 7, _patched(Acceptor, "holds", lambda *_: True)),
     "forgotten though a table lacks the tombstone": (
         "forget", 547, _patched(Forgetter, "_is_recorded", lambda *_: True),
     ),

@@ -351,7 +351,11 @@ def test_every_kind_of_harm_can_be_healed_at_any_moment() -> None:
     for number, kind in enumerate(sorted(ENTER)):
         world = toys(number, regions=3, nodes=2)
         world.timeline.run_until(200)
-        place = "r1n1" if kind in ("kill", "pause", "blank", "restored", "disk", "inside", "all-blank", "skew-one") else "r1"
+        place = (
+            "r1n1"
+            if kind in ("kill", "pause", "blank", "restored", "disk", "inside", "all-blank", "skew-one")
+            else "r1"
+        )
         where = ("r1", "r2") if kind in ("between", "narrow", "far") else (place,)
         all_harms = Harms(world)
         all_harms.plan([Harm(300, 5000, kind, where, 2.0, {"disk": "full"}.get(kind, STALL))])
