@@ -59,8 +59,8 @@ MUTANTS = [
             3,
             1,
             14.0,
-            harms=(Harm(1000, 1500, "between", ("r1", "r2"), 0, STALL), Harm(2000, 6500, "narrow", ("r1", "r2"), 12)),
-            given={"keys": 30, "rate_per_s": 40.0, "limits": SOON},
+            harms=(Harm(1000, 1500, "between", ("r1", "r2"), 0, STALL), Harm(2000, 6500, "narrow", ("r1", "r2"), 18)),
+            given={"keys": 30, "rate_per_s": 40.0, "limits": replace(SOON, ring_bytes=2048)},
         ),
         also={"replica:Applying.step": {"if not vector.covers(record.origin, record.sequence):": "if True:"}},
     ),
@@ -96,7 +96,7 @@ MUTANTS = [
             1,
             12.0,
             harms=LATER,
-            given={"keys": 3, "rate_per_s": 40.0, "limits": SOON},
+            given={"keys": 20, "rate_per_s": 40.0, "limits": replace(SOON, third_region_after_ms=5000)},
         ),
     ),
     Mutant(
@@ -111,6 +111,7 @@ MUTANTS = [
             harms=tuple(Harm(1500 + 3200 * turn, 2200, "skew", ("r1",), 2000) for turn in range(2)),
             given={"keys": 2, "rate_per_s": 5.0, "limits": SOON},
         ),
+        seed=25,
     ),
     Mutant(
         "no-floor",
@@ -200,8 +201,9 @@ MUTANTS = [
             3,
             8.0,
             harms=(Harm(1200, 3500, "skew-one", ("r1n1",), 3000), Harm(2200, 300, "blank", ("r1n2",))),
-            given={"keys": 4, "rate_per_s": 100.0},
+            given={"keys": 40, "rate_per_s": 100.0},
         ),
+        seed=15,
     ),
     Mutant(
         "expiry-not-told",

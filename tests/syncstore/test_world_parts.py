@@ -353,7 +353,7 @@ def test_every_kind_of_harm_can_be_healed_at_any_moment() -> None:
         world.timeline.run_until(200)
         place = (
             "r1n1"
-            if kind in ("kill", "pause", "blank", "restored", "disk", "inside", "all-blank", "skew-one")
+            if kind in ("kill", "pause", "blank", "restored", "disk", "inside", "all-blank", "skew-one", "busy")
             else "r1"
         )
         where = ("r1", "r2") if kind in ("between", "narrow", "far") else (place,)

@@ -18,8 +18,8 @@ FIRST_MS = 900.0
 CUTS = (STALL, BLACKHOLE, REFUSE)
 ODDS = {
     "gray": 3, "cut": 5, "one-way": 3, "rate": 2, "narrow": 3, "far": 2, "between": 4, "flap": 3, "inside": 5,
-    "resets": 2, "kill": 7, "power": 2, "others-dead": 2, "pause": 4, "blank": 2, "restored": 3, "all-blank": 3,
-    "disk": 4, "skew": 3, "skew-one": 2, "flood": 2, "away": 2, "evict": 4, "drain": 1, "garbage": 2,
+    "resets": 2, "kill": 7, "power": 2, "others-dead": 2, "pause": 4, "busy": 2, "blank": 2, "restored": 3,
+    "all-blank": 3, "disk": 4, "skew": 3, "skew-one": 2, "flood": 2, "away": 2, "evict": 4, "drain": 1, "garbage": 2,
 }  # fmt: skip
 ALONE_SHARE = 0.12
 OF_MANY = ("gray", "cut", "one-way", "rate", "narrow", "far", "between", "flap", "evict", "garbage", "others-dead")
@@ -79,6 +79,7 @@ def _draw(plan: Plan, chance: Random) -> Harm | None:
         "power": ((region,), "", 0.0),
         "others-dead": ((region,), "", 0.0),
         "pause": (some[: max(1, len(some) - 1)], "", 0.0),
+        "busy": (some, "", 5 + 40 * amount),
         "blank": ((node,), "", 0.0),
         "restored": ((node,), "", 50 + 400 * amount),
         "all-blank": ((node,), chance.choice(("kill", "power")), 0.0),

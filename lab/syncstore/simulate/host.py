@@ -51,6 +51,8 @@ class Host:
         self.clocks = Clocks(self.timeline)
         self.paused = False
         self.powered = True
+        self.slow = 1.0
+        """Everything takes so many times what it should."""
         self.busy_ms = 0.0
         """CPU used so far."""
         self.seen = 0
@@ -276,6 +278,7 @@ class Host:
             size += sum(map(len, bodies))
         spent_us = costs.turn_us + frames * costs.frame_us + size * costs.byte_us
         spent_us += (engine.effort - effort) * costs.effort_us
+        spent_us *= self.slow
         self.busy_ms += spent_us / 1000
         self._free_ms = max(self._free_ms, self.timeline.now_ms) + spent_us / 1000
         if outbox:

@@ -20,6 +20,8 @@ from tests.syncstore.real.cluster import Cluster
 OK, DEFINITE, INDEFINITE = "ok", "definite", "indefinite"
 TIMEOUT_S = 5.0
 VALUE_BYTES = 100
+BURST_NUMBER = 10_000_000
+"""Where the numbers of a burst's calls begin: values must differ."""
 OWN_KEYS, SHARED_KEYS, FLEETING_KEYS, HOME_KEYS = 40, 20, 20, 20
 """own: written by one region. shared: by all. fleeting: deleted now and then. home: of the scope region."""
 KINDS = {"own": 5, "shared": 2, "fleeting": 1, "home": 2}
@@ -80,6 +82,12 @@ class Load:
 
     def begin(self) -> None:
         self._going = asyncio.ensure_future(self._go())
+
+    def burst(self, count: int) -> None:
+        """So many calls at once."""
+        first = BURST_NUMBER + len(self.operations)
+        for number in range(first, first + count):
+            self._begin_one(number)
 
     async def end(self) -> None:
         """Call no more; return when all is answered."""

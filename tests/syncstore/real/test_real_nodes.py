@@ -11,10 +11,12 @@ import pytest
 from tests.syncstore.nodes import run
 from tests.syncstore.real import judged
 from tests.syncstore.real.cluster import cluster
-from tests.syncstore.real.load import loads
+from tests.syncstore.real.load import OK, loads
 from tests.syncstore.real.scene import FAULTED, OTHER, THIRD, all_is_well, calm
 
 pytestmark = pytest.mark.slow
+
+BURST = 3000
 
 
 @pytest.mark.parametrize("victim", ["sg-1", "sg-2", "sg-3"])
@@ -122,4 +124,55 @@ def test_kill_of_a_whole_region(tmp_path: Path):
         judged.done(going[FAULTED].since(back_s + 2, ended_s), 0.8)
 
     with cluster(tmp_path, [FAULTED, OTHER, THIRD]) as one:
+        run(work(), 60)
+
+
+@pytest.mark.parametrize("victims", [["sg-2"], ["sg-1", "sg-2", "sg-3"]], ids=["node", "region"])
+def test_kill_in_a_burst(tmp_path: Path, victims: list[str]):
+    """While thousands of writes wait for disks and peers: what was acknowledged was really held."""
+
+    async def work() -> None:
+        await one.ready()
+        async with loads(one, 50) as going:
+            await asyncio.sleep(1)
+            for patience_s in (0.02, 0.05, 0.1, 0.2):
+                going[FAULTED].burst(BURST)
+                await asyncio.sleep(patience_s)
+                for name in victims:
+                    one[name].kill()
+                for name in reversed(victims):
+                    one[name].start()
+                for name in victims:
+                    await one[name].ready()
+                await asyncio.sleep(1)
+        await all_is_well(one, going, degraded_too=len(victims) == 1)
+        assert sum(each.result == OK for each in going[FAULTED].operations) >= BURST / 2
+
+    with cluster(tmp_path, [FAULTED]) as one:
+        run(work(), 60)
+
+
+def test_partition_inside_a_region(tmp_path: Path):
+    """A node that hears no peer any more takes over clients who have seen what it lacks: they never go back."""
+
+    async def work() -> None:
+        await one.ready()
+        async with loads(one) as going:
+            await calm()
+            for way in one.around("sg-3"):
+                way.stall()
+            await asyncio.sleep(2)
+            one["sg-2"].kill()
+            await asyncio.sleep(2)
+            for way in one.around("sg-3"):
+                way.through()
+            await one["sg-2"].restart()
+            await asyncio.sleep(2)
+            one["sg-1"].kill()
+            await asyncio.sleep(1)
+            await one["sg-1"].restart()
+            await asyncio.sleep(2)
+        await all_is_well(one, going)
+
+    with cluster(tmp_path, [FAULTED], ways="peers") as one:
         run(work(), 60)

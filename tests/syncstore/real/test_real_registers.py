@@ -108,6 +108,38 @@ async def restored(one: Cluster, node: Node) -> None:
     await linked(one)
 
 
+async def blank_in_a_quorum(one: Cluster, node: Node) -> None:
+    await _forgets_in_a_quorum(one, node, disks.wipe)
+
+
+async def restored_in_a_quorum(one: Cluster, node: Node) -> None:
+    copy = disks.keep_copy(node)
+    await _forgets_in_a_quorum(one, node, lambda each: disks.put_back(each, copy))
+
+
+async def _forgets_in_a_quorum(one: Cluster, node: Node, forget: Callable[[Node], None]) -> None:
+    """It forgets what it and another node decided, and then hears only the third, who never knew of it: those
+    two are a majority, and must not decide anything until the other is back."""
+    knows, missed = (each for each in one.nodes if each is not node)
+    for way in one.around(missed.name):
+        way.stall()
+    await asyncio.sleep(1)
+    node.kill()
+    forget(node)
+    for way in one.around(knows.name):
+        way.stall()
+    for way in one.between(node.name, missed.name):
+        way.through()
+    node.start()
+    await node.ready()
+    await asyncio.sleep(1.5)
+    for way in one.around(knows.name):
+        way.through()
+    await whole(node)
+    await linked(one)
+    await asyncio.sleep(1)
+
+
 async def cut_off(one: Cluster, node: Node) -> None:
     for way in one.around(node.name):
         way.cut()
@@ -145,6 +177,8 @@ TROUBLES: dict[str, Trouble] = {
     "short pauses": paused_shortly,
     "lost disk": blank,
     "restored disk": restored,
+    "lost disk in a quorum": blank_in_a_quorum,
+    "restored disk in a quorum": restored_in_a_quorum,
     "cut off": cut_off,
     "stalled": stalled,
     "parted": parted,

@@ -13,7 +13,20 @@ from lab.syncstore.simulate.history import OK, Operation
 from lab.syncstore.simulate.host import Host
 from lab.syncstore.simulate.world import World
 
-INSIDE = ("kill", "power", "all-blank", "pause", "blank", "restored", "disk", "resets", "flood", "evict", "away")
+INSIDE = (
+    "kill",
+    "power",
+    "all-blank",
+    "pause",
+    "blank",
+    "restored",
+    "disk",
+    "resets",
+    "flood",
+    "evict",
+    "away",
+    "busy",
+)
 """Harms inside a region, in which its own operations may be slow or fail."""
 OTHERS = "others-dead"
 PARTED = "inside"

@@ -32,6 +32,7 @@ ENTER: dict[str, Callable[[World, Harm, Random], Heal]] = {
     "power": nodes.power,
     "others-dead": nodes.others_dead,
     "pause": nodes.pause,
+    "busy": nodes.busy,
     "blank": nodes.blank,
     "restored": nodes.restored,
     "all-blank": nodes.all_but_a_disk,

@@ -79,6 +79,19 @@ def pause(world: World, harm: Harm, chance: Random) -> Heal:
     return heal
 
 
+def busy(world: World, harm: Harm, chance: Random) -> Heal:
+    """A noisy neighbour: everything these nodes do takes `amount` times as long."""
+    slowed = hosts(world, harm)
+    for host in slowed:
+        host.slow = harm.amount
+
+    def heal() -> None:
+        for host in slowed:
+            host.slow = 1.0
+
+    return heal
+
+
 def blank(world: World, harm: Harm, chance: Random) -> Heal:
     """The disk of one node is lost with its process; it comes back with an empty one."""
     host = world.hosts[harm.where[0]]
