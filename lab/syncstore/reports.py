@@ -1,9 +1,9 @@
 """What all nodes hold: reports, and the two things they allow to forget.
 
-Owns region reports (low: what every node of a region holds durably; high: what any of them holds) and
-the rule by which an incarnation is closed. Both only ever state what was true once, and what a node once
-held durably it still holds, unless its disk was exchanged (then its vector no longer covers the floor).
-So reports of one region are joined as they come, in any order, over any way.
+Owns region reports (low: what every node of a region holds durably; high: what any of them holds; the
+slowest of its clocks) and the rule by which an incarnation is closed. They only ever state what was true
+once, and what a node once held durably it still holds, unless its disk was exchanged (then its vector no
+longer covers the floor). So reports of one region are joined as they come, in any order, over any way.
 """
 
 from __future__ import annotations
@@ -20,10 +20,13 @@ from lab.syncstore.version import parts
 class Report:
     low: Vector = field(default_factory=lambda: Vector({}, {}))
     high: Vector = field(default_factory=lambda: Vector({}, {}))
+    clock_ms: int = 0
+    """Unix ms that every clock of the region has shown at least."""
 
-    def join(self, low: Vector, high: Vector) -> None:
+    def join(self, low: Vector, high: Vector, clock_ms: int) -> None:
         self.low.join(low)
         self.high.join(high)
+        self.clock_ms = max(self.clock_ms, clock_ms)
 
 
 def of_region(stated: Iterable[tuple[Vector, Vector]]) -> tuple[Vector, Vector]:
@@ -42,6 +45,11 @@ def all_hold(reports: Mapping[str, Report], counted: Iterable[str], mine: Vector
             return None
         lows.append(report.low)
     return meet(lows) if lows else None
+
+
+def all_past(reports: Mapping[str, Report], counted: Iterable[str]) -> int:
+    """Unix ms that every clock of the counted regions has shown; 0 while one has not reported."""
+    return min((reports[region].clock_ms if region in reports else 0 for region in counted), default=0)
 
 
 def closable(reports: Mapping[str, Report], counted: Iterable[str], mine: Vector) -> list[tuple[str, str]]:

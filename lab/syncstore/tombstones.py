@@ -3,7 +3,7 @@
 Owns which tombstones stand, what expires when, and the one rule by which a tombstone may go. Knows
 nothing of who reported what: it is handed what all members hold and what any of them holds.
 
-A tombstone may go when it is old enough and not above this node's clock, every member node holds it
+A tombstone may go when it is old enough and not above any member's clock, every member node holds it
 on its disk (so none can bring back what it deleted), and this node holds all that those members had
 when they said so (so nothing that was written before they saw the delete is still on its way here).
 """
@@ -108,9 +108,9 @@ class Tombstones:
         count: int,
         needed: Callable[[Record], bool] = lambda record: False,
     ) -> Iterator[Record]:
-        """Up to `count` of those that stand are looked at; those that may go. `low`: what every member
-        node holds durably, stated in reports that this node covers. needed: whether a register
-        has yet to learn of it."""
+        """Up to `count` of those that stand are looked at; those that may go. wall_ms: what every member's
+        clock has shown. `low`: what every member node holds durably, stated in reports that this node
+        covers. needed: whether a register has yet to learn of it."""
         for _ in range(min(count, len(self._standing))):
             record = self._standing.popleft()
             if table.get(record.bucket, record.key) is not record:

@@ -115,6 +115,7 @@ class Upkeep:
             core.synced,
             core.ready,
             core.written(),
+            {region: one.clock_ms for region, one in known.items()},
         )
 
     def heard(self, link: Link, beacon: Beacon) -> None:
@@ -141,7 +142,7 @@ class Upkeep:
         for region, low in beacon.lows.get(GLOBAL, {}).items():
             high = beacon.highs.get(GLOBAL, {}).get(region)
             if region in core.config.members and region != core.config.region and high is not None:
-                core.reports[GLOBAL].setdefault(region, Report()).join(low, high)
+                core.reports[GLOBAL].setdefault(region, Report()).join(low, high, beacon.clocks.get(region, 0))
 
     def _compare(self, link: Link, scope: str, vector: Vector, beacon: Beacon) -> None:
         core = self.core
@@ -156,7 +157,7 @@ class Upkeep:
 
     def _own_report(self) -> None:
         """What all nodes of the own region state."""
-        core = self.core
+        core, clock_ms = self.core, self._region_clock() or 0
         for scope in SCOPES:
             own = core.replicas[scope]
             stated = [(own.vector, own.durable)]
@@ -166,7 +167,8 @@ class Upkeep:
                     break
                 stated.append((link.stated[scope], link.durable[scope]))
             else:
-                core.reports[scope].setdefault(core.config.region, Report()).join(*reports.of_region(stated))
+                report = core.reports[scope].setdefault(core.config.region, Report())
+                report.join(*reports.of_region(stated), clock_ms)
 
     def _expire(self) -> None:
         core = self.core
@@ -196,7 +198,9 @@ class Upkeep:
         if low is None:
             return
         age_ms = core.config.limits.tombstone_age_ms
-        wall_ms, needed = core.now.wall_ms, core.needs_tombstone
+        # Not above anybody's clock: a floor ahead of a clock would drag along whoever takes a reset from here.
+        wall_ms = min(core.now.wall_ms, reports.all_past(core.reports[scope], core.counted(scope)))
+        needed = core.needs_tombstone
         going = list(replica.tombstones.droppable(replica.table, wall_ms, age_ms, low, LOOKED_AT, needed))
         if going:
             core.flush_batch(replica)

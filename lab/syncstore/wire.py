@@ -110,8 +110,8 @@ class Credit(_Frame, tag=7):
 class Beacon(_Frame, tag=8):
     """What a node tells all the time. By scope: vector (held), durable, low and high of region reports
     (region → what all of its nodes hold durably, what any of them holds), digests (hash bucket → digest at
-    `vectors`). hears: the foreign regions whose stream is live here (in-region only). peers: in-region
-    peers connected. acceptor: the log position peers should remember of me."""
+    `vectors`). hears: the foreign regions whose stream is live here (in-region only). log_position: what peers
+    should remember of my log. clocks: region → Unix ms that every clock of it has shown."""
 
     clock_ms: int
     vectors: dict[str, Vector]
@@ -125,6 +125,7 @@ class Beacon(_Frame, tag=8):
     ready: bool = False
     written: bool = True
     """Whether all that `vectors` names was handed to the operating system here: a failing disk takes nothing."""
+    clocks: dict[str, int] = {}
 
 
 class Exchange(_Frame, tag=9):

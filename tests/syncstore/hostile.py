@@ -211,7 +211,19 @@ class Maker:
         vectors = [{scope: self.vector(kind) for scope in scopes} for _ in "vd"]
         floors = {scope: self.floor(kind) for scope in scopes}
         hears = [self.one(*"rstq") for _ in range(2)]
-        return [8, self.number(), *vectors, *reports, digests, hears, floors, self.number(), True]
+        return [
+            8,
+            self.number(),
+            *vectors,
+            *reports,
+            digests,
+            hears,
+            floors,
+            self.number(),
+            True,
+            True,
+            {"rstq"[self.number() % 4]: self.number()},
+        ]
 
     def request(self) -> list[Any]:
         op = self.one("put", "get", "delete", "create", "update", "keys", "watch", "unwatch", "status")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lab.syncstore.reports import Report, all_hold, closable, of_region
+from lab.syncstore.reports import Report, all_hold, all_past, closable, of_region
 from lab.syncstore.vector import Vector
 from tests.syncstore.engines import incarnation, origin_of
 
@@ -16,7 +16,7 @@ NODES = [node for nodes in REGIONS.values() for node in nodes]
 
 def report(low: dict[str, int], high: dict[str, int] | None = None) -> Report:
     made = Report()
-    made.join(Vector(low, {}), Vector(low if high is None else high, {}))
+    made.join(Vector(low, {}), Vector(low if high is None else high, {}), 0)
     return made
 
 
@@ -39,6 +39,16 @@ def test_nothing_is_held_by_all_while_a_region_is_silent_or_ahead() -> None:
     assert low is not None
     assert low.entries == {OLD: 3}
     assert all_hold(reports, [], mine) is None
+
+
+def test_what_all_clocks_have_shown_is_what_the_slowest_region_told_last() -> None:
+    reports = {"r": Report(clock_ms=900_000)}
+    assert all_past(reports, ["r", "s"]) == 0, "a region that has not reported has shown nothing"
+    reports["s"] = Report(clock_ms=500)
+    reports["s"].join(Vector({}, {}), Vector({}, {}), 700)
+    reports["s"].join(Vector({}, {}), Vector({}, {}), 600)
+    assert all_past(reports, ["r", "s"]) == 700
+    assert all_past(reports, ["r"]) == 900_000, "an evicted region does not count"
 
 
 def test_who_is_not_counted_is_not_waited_for() -> None:
@@ -111,7 +121,7 @@ def test_what_is_closed_or_held_by_all_is_held_by_all_whatever_order_reports_com
             made.append((step[1], *of_region((held[node].copy(), durable[node].copy()) for node in nodes)))
         elif isinstance(step, tuple) and step[0] == "hear" and made:
             region, low, high = made[step[2] % len(made)]
-            known[step[1]].setdefault(region, Report()).join(low, high)
+            known[step[1]].setdefault(region, Report()).join(low, high, 0)
     last = max(held[node].get(OLD) for node in NODES)
     for node in NODES:
         if closable(known[node], REGIONS, held[node]):

@@ -111,8 +111,8 @@ class World:
         """(node, from, until): what that node acknowledged then may be lost."""
         self.littered = False
         """Whether anybody was ever sent garbage."""
-        self.evicted = False
-        """Whether a region ever was: then what it wrote alone may be forgotten, and what others had deleted."""
+        self.evicted: set[str] = set()
+        """Regions that ever were: what they wrote alone may be forgotten, and what others had deleted."""
         for region, nodes in plan.members.items():
             for node in nodes:
                 self.hosts[node] = Host(
@@ -158,6 +158,11 @@ class World:
     def was_skewed(self, region: str) -> bool:
         """Whether any clock of a region was ever wrong."""
         return any(node in self.skews for node in self.plan.members[region])
+
+    def was_led_astray(self, region: str) -> bool:
+        """Whether it was away while no other clock was right: nobody knew that what they dropped was of the future."""
+        others = [one for one in self.plan.names if one != region]
+        return region in self.evicted and all(map(self.was_skewed, others))
 
     def latest_wall_ms(self, node: str) -> int:
         """What the clock of a node has shown at most."""

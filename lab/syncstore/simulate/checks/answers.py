@@ -109,7 +109,9 @@ def version(world: World, record: Record) -> Iterator[str]:
     Only keys that nobody but this region writes are asked: on others what is present must be passed.
     """
     region, _, _ = parts(record.origin)
-    if record.bucket not in (OWN, LOCAL) or world.was_skewed(region) or record.maker != record.origin:
+    if record.bucket not in (OWN, LOCAL) or record.maker != record.origin:
+        return
+    if world.was_skewed(region) or world.was_led_astray(region):
         return
     right_ms = EPOCH_MS + int(world.timeline.now_ms)
     if record.time > right_ms + CLOCK_MS:

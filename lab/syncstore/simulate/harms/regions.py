@@ -84,7 +84,7 @@ def evict(world: World, harm: Harm, chance: Random) -> Heal:
     """A region that is cut off, and taken out of the reports that count; it comes back, by a reset if need be."""
     region = harm.where[0]
     other = chance.choice([one for one in world.plan.names if one != region])
-    world.evicted = True
+    world.evicted.add(region)
     cut = around(world, region, Impairment(cut=STALL))
     operator(world, other, "evict", region)
 
