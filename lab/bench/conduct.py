@@ -6,9 +6,10 @@ A row that breaks is told as not measured, and the next one begins.
 from __future__ import annotations
 
 import shutil
+import time
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -27,12 +28,13 @@ NODES = "nodes"
 
 @dataclass
 class Bench:
-    """What was measured so far. broken: rows that could not be."""
+    """What was measured so far. broken: rows that could not be; took_s: row → how long it took, in seconds."""
 
     told: dict[str, Any]
     sizes: Sizes
     lines: list[Line]
     broken: list[int]
+    took_s: dict[int, float] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -40,6 +42,7 @@ class Bench:
             "sizes": asdict(self.sizes),
             "lines": [line.as_json() for line in self.lines],
             "not_measured": self.broken,
+            "took_s": {str(row): round(seconds, 1) for row, seconds in self.took_s.items()},
         }
 
     def keep(self, directory: Path, also: Path | None) -> None:
@@ -61,15 +64,17 @@ async def conduct(
     bench = Bench(about.about(say), sizes, [], [])
     for row in rows:
         say(f"row {row}: {titles()[row]}")
-        folder = directory / NODES / f"row-{row}"
+        folder, began = directory / NODES / f"row-{row}", time.monotonic()
         try:
             bench.lines += await parts.load(ROWS[row])(folder, sizes, lambda what, row=row: say(f"row {row}: {what}"))
         except Exception as error:
             if not isinstance(error, LabError):
                 traceback.print_exc()
             bench.broken.append(row)
-            bench.lines.append(Line(row, f"not measured: {type(error).__name__}: {error}"))
+            bench.lines.append(Line(row, f"{table.NOT_MEASURED}: {type(error).__name__}: {error}"))
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+            bench.took_s[row] = time.monotonic() - began
+        say(f"row {row} took {bench.took_s[row]:.0f} s")
         bench.keep(directory, also)
     return bench

@@ -1,19 +1,19 @@
 """Puts, as many as go or as many as are due, and how long each took.
 
 Both stores are driven by the same code in this one process. Owns the measuring; knows nothing of stores
-but a function that puts.
+but a function that puts. A put that failed, or was never answered, was acknowledged after no time at all that
+could be named: in a percentile it stands as infinitely late, so that a store can't look quick by refusing.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import cycle
-from statistics import median
 from typing import Any
 
 from lab.bench.spread import percentile
@@ -22,11 +22,13 @@ Put = Callable[[str, bytes], Awaitable[Any]]
 VALUE = b"v" * 100
 TICK_S = 0.001
 DRAIN_S = 10.0
+UNANSWERED = "unanswered"
 
 
 @dataclass
 class Window:
-    """Acknowledged puts of one measurement. cpu_s: what was used meanwhile, by whom, in seconds."""
+    """Puts of one measurement. took_ms: of acknowledged ones; failed: how many, by kind of error; cpu_s: what was
+    used meanwhile, by whom, in seconds."""
 
     seconds: float = 0.0
     took_ms: list[float] = field(default_factory=list)
@@ -40,23 +42,29 @@ class Window:
 
     @property
     def p50_ms(self) -> float:
-        return median(self.took_ms) if self.took_ms else float("nan")
+        return percentile(self._all_ms(), 0.5)
 
     @property
     def p99_ms(self) -> float:
-        return percentile(self.took_ms, 0.99)
+        return percentile(self._all_ms(), 0.99)
 
     def cpu_per_1000(self, who: str) -> float:
         """CPU-seconds."""
         return self.cpu_s[who] * 1000 / max(1, len(self.took_ms))
 
-    async def time(self, put: Put, key: str, value: bytes) -> None:
-        """Make one put, and keep what became of it."""
-        began = time.perf_counter()
+    def _all_ms(self) -> list[float]:
+        return [*self.took_ms, *[math.inf] * self.failed.total()]
+
+    async def time(self, put: Put, key: str, value: bytes, at_s: float = math.inf) -> None:
+        """Make one put, and keep what became of it. at_s: it is timed from then, if it begins later."""
+        began = min(time.perf_counter(), at_s)
         try:
             answer = await put(key, value)
         except Exception as error:
             self.failed[type(error).__name__] += 1
+        except asyncio.CancelledError:
+            self.failed[UNANSWERED] += 1
+            raise
         else:
             self.took_ms.append((time.perf_counter() - began) * 1000)
             if getattr(answer, "degraded", False):
@@ -103,16 +111,17 @@ async def closed(
 async def paced(put: Put, names: Iterator[str], per_s: float, until: Callable[[float], bool]) -> Window:
     """One put after another as they fall due, whether or not earlier ones have been answered.
 
-    until: given the seconds since the begin, whether to stop. A tick of the loop is a millisecond, so each
-    put is timed from when it really began.
+    until: given the seconds since the begin, whether to stop. A put is timed from when it was due, whoever kept it
+    from beginning, but for one tick: the loop's clock has no finer ones, and no store is at fault for those.
     """
     window, began, sent = Window(), time.perf_counter(), 0
     tasks: set[asyncio.Task[None]] = set()
     try:
         while not until(passed := time.perf_counter() - began):
             while sent < passed * per_s:
+                due_s = began + sent / per_s + TICK_S
+                task = asyncio.create_task(window.time(put, next(names), VALUE, due_s))
                 sent += 1
-                task = asyncio.create_task(window.time(put, next(names), VALUE))
                 tasks.add(task)
                 task.add_done_callback(tasks.discard)
             await asyncio.sleep(TICK_S)
@@ -148,5 +157,4 @@ async def all_of(put: Put, names: Iterator[str], value: bytes, in_flight: int) -
 async def _ended(tasks: list[asyncio.Task[None]]) -> None:
     for task in tasks:
         task.cancel()
-    with suppress(asyncio.CancelledError):
-        await asyncio.gather(*tasks, return_exceptions=True)
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -13,6 +13,7 @@ from lab.bench.lines import Line
 
 HEAD = ("what", "SyncStore", "JetStream", "ratio (least–most)", "bar", "met")
 LEFT = ("bar", "met")
+NOT_MEASURED = "not measured"
 MET = {True: "yes", False: "NO", None: ""}
 STYLES = {True: "green", False: "bold red", None: ""}
 NOTE = (
@@ -27,7 +28,20 @@ def shown(lines: Sequence[Line], titles: Mapping[int, str], about: Sequence[str]
     parts: list[RenderableType] = [Text(sentence) for sentence in about]
     for row, some in by_row(lines).items():
         parts += [Text(f"\n{row}. {titles.get(row, '')}", style="bold"), _table(some, widths)]
-    return Group(*parts, Text(f"\n{NOTE}", style="dim"))
+    return Group(*parts, Text(f"\n{NOTE}", style="dim"), Text(f"\n{summary(lines)}", style="bold"))
+
+
+def summary(lines: Sequence[Line]) -> str:
+    """What a tired reader looks for first: how many bars there were, and which were not met."""
+    bars = [line for line in lines if line.met is not None]
+    missed = [
+        f"\n  row {line.row}: {line.what}: {line.ratio or line.syncstore}, not {line.bar}"
+        for line in bars
+        if not line.met
+    ]
+    unseen = [f"\n  row {line.row}: {line.what}" for line in lines if line.what.startswith(NOT_MEASURED)]
+    said = f"{len(bars) - len(missed)} of {len(bars)} bars are met{'; not met:' if missed or unseen else '.'}"
+    return "".join([said, *missed, *unseen])
 
 
 def _table(lines: Sequence[Line], widths: Sequence[int]) -> Table:
@@ -47,7 +61,7 @@ def markdown(lines: Sequence[Line], titles: Mapping[int, str], about: Sequence[s
     for row, some in by_row(lines).items():
         parts += ["", f"## {row}. {titles.get(row, '')}", "", _row(HEAD), "|" + "---|" * len(HEAD)]
         parts += [_row(cells(line)) for line in some]
-    return "\n".join([*parts, ""])
+    return "\n".join([*parts, "", summary(lines), ""])
 
 
 def kept(told: Mapping[str, Any], titles: Mapping[int, str], about: Sequence[str]) -> str:

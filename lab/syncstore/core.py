@@ -29,7 +29,9 @@ from lab.syncstore.wire import Replies, Reply, encode
 
 STATES = f"{GLOBAL}/lww/$regions"
 """Region → serving, draining, drained, evicted; and what else an operator tells all nodes."""
-EVICTED = b"evicted"
+EVICTED, RETURNING = "evicted", "returning"
+RETURNED = "/returned"
+"""Behind a region's name, the key of what its nodes hold only after the reset by which it came back."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,7 @@ class Core:
         """Whether this node's acceptor holds an older value of the key, which would be finished again."""
         self.on_tombstone_dropped: Callable[[Record], None] = lambda record: None
         self.on_foreign_register: Callable[[Record], None] = lambda record: None
+        self.on_state_of_region: Callable[[], None] = lambda: None
 
     # -- members ---------------------------------------------------------------------------------
 
@@ -152,8 +155,21 @@ class Core:
         shelf = self.replicas[GLOBAL].table.shelves.get(STATES)
         if shelf is None:
             return list(self.config.members)
-        gone = {key for key, record in shelf.records.items() if record.value == EVICTED}
+        gone = {key for key, record in shelf.records.items() if record.value == EVICTED.encode()}
         return [one for one in self.config.members if one not in gone]
+
+    def away(self, link: Link, scope: str) -> str:
+        """Why nothing passes but a reset, or "": the other side's region was evicted, and that node has had no
+        reset since. What was dropped meanwhile was dropped without asking it, so that anything it sends may bring
+        back what a delete had seen. No reset before the region is let in: until then more may be dropped so.
+        """
+        if scope != GLOBAL:
+            return ""
+        if link.purpose != PEER and self.state_of(link.region) == EVICTED:
+            return EVICTED
+        back = self.replicas[GLOBAL].table.get(STATES, link.region + RETURNED)
+        covered = back is None or link.stated[scope].covers(back.origin, back.sequence)
+        return "" if covered else RETURNING
 
     def state_of(self, region: str) -> str:
         record = self.replicas[GLOBAL].table.get(STATES, region)

@@ -7,7 +7,7 @@ else of the node depends on whether it is reached.
 
 from __future__ import annotations
 
-from lab.syncstore.core import Core
+from lab.syncstore.core import EVICTED, Core
 from lab.syncstore.delta import RESET, Position
 from lab.syncstore.errors import Malformed
 from lab.syncstore.feed import Feed
@@ -20,6 +20,8 @@ from lab.syncstore.wire import PROTOCOL, Hello, ResetAsk, encode
 RESUME = "resume"
 """The feature: deltas that broke off go on."""
 FIRST_WAIT_MS = 100.0
+STOOD_MS = 1000.0
+"""A peer's link that stood for so long is dialled again at once when it ends: writes wait for a peer's word."""
 RESET_AGAIN_MS = 5000.0
 SETTLE_MS = 1000.0
 """Two nodes that hear one region at once both go on for so long: their peers must have seen it first."""
@@ -47,6 +49,7 @@ class Dials:
         self._peers = {one: _Target([one]) for one in config.peers if config.node < one}
         self._regions = {region: _Target(targets(config.node, config.members[region])) for region in config.foreign}
         self._alone_ms: dict[str, float] = {}
+        core.on_state_of_region = self.agree_all
 
     # -- opening and greeting --------------------------------------------------------------------
 
@@ -137,14 +140,14 @@ class Dials:
         """Whether records may pass, as far as what was forgotten goes; else ask for a reset."""
         core = self.core
         replica, floor = core.replicas[scope], link.floors[scope]
-        covered = replica.vector.covers_all(floor.vector)
-        covering = link.stated[scope].covers_all(replica.floor.vector)
+        covered = replica.vector.covers_all(floor.vector) and not (scope == GLOBAL and link.sends_away)
+        covering = link.stated[scope].covers_all(replica.floor.vector) and not core.away(link, scope)
         feed = link.feeds.get(scope)
         if feed is not None:
             if feed.open and not (covered and covering):
                 feed.stop()
             feed.open = covered and covering
-        if covered or not link.receives:
+        if covered or not link.receives or (scope == GLOBAL and link.sends_away == EVICTED):
             return
         if not covering:
             if (core.config.region, core.config.node) < (link.region, link.node):
@@ -155,6 +158,12 @@ class Dials:
             link.asked_reset_ms[scope] = core.now.mono_ms
             link.staging.pop(scope, None)
             core.outlet.send(link.number, encode(ResetAsk(scope)))
+
+    def agree_all(self) -> None:
+        """A region's state changed: at once, before anything more passes."""
+        for link in self.core.links.values():
+            if GLOBAL in link.floors:
+                self.agree(link, GLOBAL)
 
     def closed(self, link: Link) -> None:
         self._keep(link)
@@ -215,8 +224,7 @@ class Dials:
         now_ms = self.core.now.mono_ms
         self._silent(now_ms)
         for node, target in self._peers.items():
-            if not any(one.purpose == PEER and one.node == node for one in self.core.links.values()):
-                self._dial(target, PEER, now_ms)
+            self._dial_peer(node, target)
         hearing = self._region_hearing()
         for region, target in self._regions.items():
             mine = [one for one in self.core.links.values() if one.purpose == WAN and one.dialled in target.nodes]
@@ -227,6 +235,10 @@ class Dials:
             elif mine and now_ms - self._alone_ms.setdefault(region, now_ms) >= SETTLE_MS:
                 for link in mine:
                     self.core.drop(link, "another node of this region hears yours", "gateway_changed")
+
+    def _dial_peer(self, node: str, target: _Target) -> None:
+        if not any(one.purpose == PEER and one.node == node for one in self.core.links.values()):
+            self._dial(target, PEER, self.core.now.mono_ms)
 
     def _region_hearing(self) -> dict[str, set[str]]:
         hearing = {one.node: set(one.beacon.hears) if one.beacon is not None else set() for one in self.core.peers()}
@@ -288,5 +300,8 @@ class Dials:
 
     def lost(self, link: Link) -> None:
         """A link that we dialled ended: try again, another node first where there is one."""
-        if link.dialled:
+        target = self._peers.get(link.dialled) if link.purpose == PEER and link.hello is not None else None
+        if target is not None and self.core.now.mono_ms - link.opened_ms >= STOOD_MS:
+            self._dial_peer(link.dialled, target)
+        elif link.dialled:
             self._failed(link.purpose, link.dialled)

@@ -15,7 +15,7 @@ from typing import Any
 from lab.syncstore import recovery
 from lab.syncstore.acks import Waiting
 from lab.syncstore.config import Config
-from lab.syncstore.core import Core
+from lab.syncstore.core import EVICTED, Core
 from lab.syncstore.dials import Dials
 from lab.syncstore.errors import Malformed
 from lab.syncstore.intake import Intake
@@ -266,7 +266,8 @@ class Engine:
         feed, replica = link.feeds.get(message.scope), self.core.replicas.get(message.scope)
         if feed is None or replica is None or message.scope not in link.stated:
             return
-        if not link.stated[message.scope].covers_all(replica.floor.vector):
+        away = self.core.away(link, message.scope)
+        if away != EVICTED and (away or not link.stated[message.scope].covers_all(replica.floor.vector)):
             feed.begin_reset()
             self.core.counters["resets_sent"] += 1
 

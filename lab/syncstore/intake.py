@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from lab.syncstore import entries
 from lab.syncstore.acks import Waiting
-from lab.syncstore.core import Core
+from lab.syncstore.core import STATES, Core
 from lab.syncstore.delta import RESET, Staging
 from lab.syncstore.divergence import taken
 from lab.syncstore.entries import Repaired
@@ -106,9 +106,11 @@ class Intake:
         return replica
 
     def may_take(self, link: Link, scope: str) -> bool:
-        """Nothing is taken from one whose floor is not covered here, but a reset."""
+        """Nothing is taken from one whose floor is not covered here, but a reset; nor from one who is away."""
         theirs = link.floors.get(scope)
-        return theirs is None or self.core.replicas[scope].vector.covers_all(theirs.vector)
+        if theirs is None:
+            return True
+        return self.core.replicas[scope].vector.covers_all(theirs.vector) and not self.core.away(link, scope)
 
     # -- streams ---------------------------------------------------------------------------------
 
@@ -220,7 +222,8 @@ class Intake:
             raise Malformed("expected a reset of what its vector names")
         self.core.heard_of_me(end.scope, end.vector)
         del link.asked_reset_ms[end.scope]
-        if self.may_take(link, end.scope) and replica.vector.covers_all(end.vector) and not self.core.blank:
+        needless = replica.vector.covers_all(end.vector) and not self.core.blank and not link.sends_away
+        if needless and self.may_take(link, end.scope):
             return
         fresh = Replica(end.scope, 0)
         fresh.on_placed = lambda record, old: None
@@ -316,6 +319,8 @@ class Intake:
         core = self.core
         if record.time > core.now.wall_ms + AHEAD_MS:
             core.counters["future_versions"] += 1
+        if record.bucket == STATES:
+            core.on_state_of_region()
         if self._source == OWN:
             return
         kind = "/register/" in record.bucket

@@ -40,6 +40,8 @@ class Link:
     """To be told with the next flush: scope → origin → sequence merged here."""
     wanted_ms: dict[str, float] = field(default_factory=dict)
     asked_reset_ms: dict[str, float] = field(default_factory=dict)
+    sends_away: str = ""
+    """Why the other side takes nothing from here, EVICTED or RETURNING; from then on it gives a reset."""
     inbox: deque[tuple[Message, bytes]] = field(default_factory=deque)
     """Frames of another region, worked off in slices."""
     inbox_bytes: int = 0

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from lab.syncstore.acks import Waiting
-from lab.syncstore.core import STATES, Core
+from lab.syncstore.core import EVICTED, RETURNED, STATES, Core
 from lab.syncstore.errors import Malformed
 from lab.syncstore.links import Link
 from lab.syncstore.record import GLOBAL, KEY_BYTES, LWW, REGISTER, VALUE_BYTES, Record, bucket_parts
@@ -184,7 +184,16 @@ class Requests:
             known = ", ".join(self.core.config.members)
             self.core.reply(link.number, Reply(request.number, "Refused", f"no such region or state; regions: {known}"))
             return
+        if value.decode() != EVICTED and self.core.state_of(request.key) == EVICTED:
+            self._returned(request.key)
         self._write(link, Request(request.number, "put", STATES, request.key, value), value)
+
+    def _returned(self, region: str) -> None:
+        """What the region's nodes get by a reset alone; before its new state, so that nobody sees that without."""
+        core, key = self.core, region + RETURNED
+        time, counter = core.new_version(core.replicas[GLOBAL].table.get(STATES, key))
+        record = Record(0, STATES, key, b"", time, counter)
+        core.write(record, Waiting(record, core.now.mono_ms))
 
     # -- reads -----------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ Owns the timers' deeds. Each is small and bounded: what is left waits for the ne
 from __future__ import annotations
 
 from lab.syncstore import entries, reports
-from lab.syncstore.core import Core
+from lab.syncstore.core import EVICTED, Core
 from lab.syncstore.dials import Dials
 from lab.syncstore.intake import Intake
 from lab.syncstore.links import CLIENT, PEER, Link
@@ -83,7 +83,7 @@ class Upkeep:
 
     def beacons(self, now_ms: float) -> None:
         limits = self.core.config.limits
-        bodies: dict[str, bytes] = {}
+        bodies: dict[tuple[str, str], bytes] = {}
         for link in list(self.core.links.values()):
             if link.purpose == CLIENT or link.dropped or (link.hello is None and not link.dialled):
                 continue
@@ -94,12 +94,13 @@ class Upkeep:
             if link.hello is None:  # its hello may take a slow way back: the other side must not think us dead
                 self.core.outlet.send(link.number, encode(Credit(0)))
                 continue
-            body = bodies.get(link.purpose)
+            kind = link.purpose, self.core.away(link, GLOBAL)
+            body = bodies.get(kind)
             if body is None:
-                body = bodies[link.purpose] = encode(self._beacon(link.purpose))
+                body = bodies[kind] = encode(self._beacon(*kind))
             self.core.outlet.send(link.number, body)
 
-    def _beacon(self, purpose: str) -> Beacon:
+    def _beacon(self, purpose: str, away: str) -> Beacon:
         core = self.core
         scopes = SCOPES if purpose == PEER else (GLOBAL,)
         known = core.reports[GLOBAL]
@@ -116,11 +117,15 @@ class Upkeep:
             core.ready,
             core.written(),
             {region: one.clock_ms for region, one in known.items()},
+            away,
         )
 
     def heard(self, link: Link, beacon: Beacon) -> None:
         core = self.core
         link.beacon = beacon
+        if beacon.away != link.sends_away and beacon.away == EVICTED:
+            core.tell(f"{link.node} says that this region was evicted: it comes back by a reset, once it serves again")
+        link.sends_away = beacon.away
         for scope in SCOPES if link.purpose == PEER else (GLOBAL,):
             vector, floor = beacon.vectors.get(scope), beacon.floors.get(scope)
             if vector is None or floor is None or scope not in link.stated:

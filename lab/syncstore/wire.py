@@ -126,6 +126,8 @@ class Beacon(_Frame, tag=8):
     written: bool = True
     """Whether all that `vectors` names was handed to the operating system here: a failing disk takes nothing."""
     clocks: dict[str, int] = {}
+    away: str = ""
+    """EVICTED: the receiver's region is; RETURNING: it is let in again, and this node has yet to take its reset."""
 
 
 class Exchange(_Frame, tag=9):

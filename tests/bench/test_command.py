@@ -88,6 +88,7 @@ def test_what_is_measured_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert [line["met"] for line in kept["lines"]] == [None, True]
     assert "node one-1 ended" in kept["lines"][0]["what"]
     assert kept["sizes"]["in_flight"] == 500
+    assert set(kept["took_s"]) == {"1", "2"}
     assert "p50" in (tmp_path / "bench.md").read_text()
     assert list((tmp_path / conduct.NODES).iterdir()) == []
 
@@ -128,7 +129,7 @@ def test_quick(tmp_path: Path) -> None:
     kept = json.loads((tmp_path / "also.json").read_text())
     assert {line["row"] for line in kept["lines"]} == {1, 2, 3, 4, 5, 6}
     assert kept["not_measured"] == []
-    assert len([line for line in kept["lines"] if line["bar"]]) == 16
+    assert len([line for line in kept["lines"] if line["bar"]]) == 17
     assert re.search(r"nats-server 2\.\d+\.\d+", out)
     [directory] = (tmp_path / "results" / "bench").iterdir()
     assert {path.name for path in directory.iterdir()} == {"bench.json", "bench.md"}

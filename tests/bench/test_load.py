@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import time
+from collections import Counter
 from dataclasses import dataclass
 
-from lab.bench.load import all_of, closed, keys, paced
+import pytest
+
+from lab.bench import load
+from lab.bench.load import Window, all_of, closed, keys, paced
 
 
 @dataclass
@@ -63,6 +69,36 @@ def test_paced_keeps_the_pace_whatever_the_store_does() -> None:
     window = asyncio.run(paced(never, keys("k", 1000), 200, lambda passed: passed >= 0.5))
     assert 90 <= len(sent) <= 101
     assert len(window.took_ms) == len(sent)
+
+
+def test_who_keeps_puts_from_beginning_is_charged_for_it() -> None:
+    """Open-loop: a put that could not begin in time has been waited for since it was due."""
+
+    async def stalls_once(key: str, value: bytes) -> None:
+        if key.endswith("000005"):
+            time.sleep(0.2)  # nothing else runs in this loop, clients' code included
+
+    window = asyncio.run(paced(stalls_once, keys("k", 1000), 200, lambda passed: passed >= 0.5))
+    late = [took_ms for took_ms in window.took_ms if took_ms > 20]
+    assert len(late) >= 30  # of those due in 0.2 s, not only the one that stalled
+
+
+def test_a_failed_put_is_no_quick_one() -> None:
+    window = Window(seconds=1.0, took_ms=[1.0] * 97, failed=Counter(Timeout=3))
+    assert (window.p50_ms, window.p99_ms, window.per_s) == (1.0, math.inf, 97)
+    assert math.isnan(Window().p50_ms)
+
+
+def test_an_unanswered_put_is_one_that_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def never(key: str, value: bytes) -> None:
+        await asyncio.sleep(60)
+
+    monkeypatch.setattr(load, "DRAIN_S", 0.05)
+    window = asyncio.run(paced(never, keys("k", 1000), 100, lambda passed: passed >= 0.1))
+    assert window.failed[load.UNANSWERED] >= 5
+    assert window.p50_ms == math.inf
+    window = asyncio.run(closed(never, keys("k", 1000), 4, 0.05))
+    assert (window.failed[load.UNANSWERED], window.took_ms) == (0, [])  # they were begun before the window
 
 
 def test_all_of_puts_each_once() -> None:

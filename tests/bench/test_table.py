@@ -42,6 +42,14 @@ def test_it_fits(width: int) -> None:
     assert text.index("1. One region") < text.index("4. From a put") < text.index("not measured")
 
 
+def test_the_summary_names_what_was_not_met() -> None:
+    found = table.summary(LINES).splitlines()
+    assert found[0] == "2 of 3 bars are met; not met:"
+    assert found[1] == "  row 1: one by one, p50, lww / always: 1.08 × (1.08–1.08), not ≤ 1 ×"
+    assert found[2] == "  row 6: not measured: NodeNotReady: node one-1 ended while starting"
+    assert table.summary(LINES[:2]) == "2 of 2 bars are met."
+
+
 def test_markdown_has_a_table_for_each_row() -> None:
     text = table.markdown(LINES, titles(), about.sentences(TOLD))
     assert text.count("\n|---|") == 3

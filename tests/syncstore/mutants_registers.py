@@ -281,7 +281,7 @@ MUTANTS: dict[str, tuple[str, int, Mutant]] = {
     ),
     "whoever knows a ballot takes the next": ("calm", 1, _patched(proposer, "_leads", _led_by_anyone)),
     "requests without a token are run twice": ("duel", 25, _around(Queue, "call", _no_token)),
-    "requests never end": ("forget", 798, _around(Queue, "submit", _no_deadline)),
+    "requests never end": ("stuck", 0, _around(Queue, "submit", _no_deadline)),
     "Unavailable though an accept was sent": ("doubt", 0, _around(Queue, "_fail", _surely_not)),
     "acknowledged before the record is written": ("calm", 0, _around(Queue, "_record", _answer_first)),
     "an accepted value is never finished": ("quiet", 0, _patched(Agreement, "_look", lambda *_: None)),
@@ -296,7 +296,7 @@ MUTANTS: dict[str, tuple[str, int, Mutant]] = {
     "what the session saw does not count": ("foreign", 0, _around(register_change, "decide", _blind_to_the_session)),
     "tokens are dropped on delete": ("pauses", 1, _around(register_change, "_changed", _forget_on_delete)),
     "tokens are dropped when a record enters": (
-        "foreign", 120, _both(
+        "foreign", 149, _both(
             _around(register_change, "with_later", _forget_on_entering),
             _around(proposer, "with_later", _forget_on_entering)),
     ),
@@ -309,7 +309,7 @@ MUTANTS: dict[str, tuple[str, int, Mutant]] = {
     "forgotten when most hold it": ("forget", 228, _around(Forgetter, "_look", _most_will_do)),
     "forgotten whoever holds it": ("forget", 7, _patched(Acceptor, "holds", lambda *_: True)),
     "forgotten though a table lacks the tombstone": (
-        "forget", 547, _patched(Forgetter, "_is_recorded", lambda *_: True),
+        "unrecorded", 0, _patched(Forgetter, "_is_recorded", lambda *_: True),
     ),
     "tallies count older incarnations": ("tally", 0, _patched(Forgetter, "_all_count", lambda *_: True)),
 }  # fmt: skip

@@ -159,6 +159,51 @@ def again() -> World:
     return world
 
 
+def stuck() -> World:
+    """What a sends is lost, so a get there waits, and a create behind it. The client goes elsewhere with the same
+    token; what it made is deleted and, once a is heard again, forgotten: the create must have ended by then.
+    """
+    world = _open("stuck", Profile(clients=0, limits=FORGETFUL))
+    called_ms, token = world.now_ms, b"t" * 16
+    _hold(world, "a", "bc")
+    _begin(world, "a", "get", "", timeout_ms=400)
+    request = Request(2, "create", BUCKET, "k", b"made", token=token, timeout_ms=400)
+    node = world.nodes["a"]
+    node.run(lambda: node.registers.request(node.now, request, lambda reply: None), node.epoch)
+    world.pass_ms(500)
+    reply = world.ask("b", "create", value=b"made", token=token)
+    world.note(
+        process="client", key="k", call=called_ms, result="ok", op="create", value="made", revision=reply.revision
+    )
+    _done(world, "c", "delete", "")
+    forgetter = world.nodes["b"].registers._forgetter
+    while not forgetter._open:
+        world.pass_ms(1)
+    _release(world, "a", "bc")
+    while any(one.registers.stats()["registers"] for one in world.nodes.values()) and world.now_ms < 6000:
+        world.pass_ms(1)
+    world.pass_ms(1000)
+    _done(world, "b", "get", "")
+    return world
+
+
+def unrecorded() -> World:
+    """c hears nothing of a delete; the tally has it accept the tombstone, and others may not forget before its
+    table has it too: what that holds still would enter the forgotten register.
+    """
+    world = _open("unrecorded", Profile(clients=0, limits=FORGETFUL))
+    key = next(key for key in map(str, range(100)) if world.nodes["c"].registers._agreement._rank((BUCKET, key)) == 2)
+    _done(world, "a", "put", "gone", key)
+    world.pass_ms(50)
+    _hold(world, "b", "c")
+    _done(world, "b", "delete", "", key)
+    _release(world, "b", "c")
+    for _ in range(25):
+        world.pass_ms(100)
+        _done(world, "b", "get", "", key)
+    return world
+
+
 def _start_again(world: World, name: str, replace_disk: bool) -> None:
     node = world.nodes[name]
     world.crash(name)
@@ -227,8 +272,10 @@ SCHEDULES: dict[str, Callable[[], World]] = {
     "ghost": ghost,
     "late, new disk": lambda: late(True),
     "late, old disk": lambda: late(False),
+    "stuck": stuck,
     "tally": tally,
     "twin": twin,
+    "unrecorded": unrecorded,
 }
 
 

@@ -283,13 +283,22 @@ def test_the_clock_of_the_runner_decides_when_to_wake() -> None:
     assert 30 < engine.next_wake_ms <= 55
 
 
-def test_an_eviction_is_a_record_like_any_other() -> None:
+def test_an_evicted_region_is_told_and_goes_on_serving_its_own() -> None:
     net = Net(TWO).ready()
     assert net.client("a").call("evict", "s").error == ""
+    net.run(2500)
+    assert net.values("s", STATES) == {"a": b"evicted", "b": b"evicted", "x": None, "y": None}
+    assert net.engines["a"].core.counted("global") == ["r"]
+    assert any("was evicted" in told for told in net.told)
+    assert net.client("x").put("k").error == ""
+    net.client("a").put("n")
     net.run(500)
-    assert net.values("s", STATES) == dict.fromkeys("abxy", b"evicted")
-    assert net.engines["x"].core.counted("global") == ["r"]
-    assert net.client("x").put("k").error == "", "an evicted region goes on serving its own"
+    assert net.values("k") == {"a": None, "b": None, "x": b"v", "y": b"v"}, "nothing is taken from it"
+    assert net.values("n") == {"a": b"v", "b": b"v", "x": None, "y": None}, "nothing passes to it"
+    net.client("a").call("serve", "s")
+    net.until(net.alike)
+    assert net.values("k") == net.values("n") == dict.fromkeys("abxy", b"v")
+    assert all(net.engines[node].counters["resets_taken"] for node in "xy")
 
 
 def test_members_of_a_config() -> None:

@@ -145,6 +145,24 @@ def test_who_says_nothing_for_two_seconds_is_given_up_and_dialled_again() -> Non
     assert any(node == "a" and to == "b" for (node, _), (to, _) in net.links.items())
 
 
+def test_a_peers_link_that_stood_is_dialled_again_at_once_and_one_that_ends_again_is_waited_for() -> None:
+    """A region that takes a reset ends all its links: for as long as they are gone its writes wait in vain."""
+    net = Net({"r": ("a", "b")}).ready()
+
+    def ended() -> int:
+        dials = net.engines["a"].counters["dials"]
+        link = next(one for one in net.engines["b"].core.links.values() if one.node == "a")
+        net.engines["b"].core.drop(link, "this node took a reset")
+        net.settle()
+        return net.engines["a"].counters["dials"] - dials
+
+    assert ended() == 1
+    assert not net.client("a").put("k").degraded
+    assert ended() == 0
+    net.run(1000)
+    assert not net.client("a").put("k").degraded
+
+
 def test_the_unreachable_is_tried_again_at_least_every_five_seconds_and_not_all_the_time() -> None:
     net = Net(ONE, start=False)
     engine = net.start("a")

@@ -216,6 +216,7 @@ def test_a_reset_of_the_global_scope_leaves_the_region_s_own_alone() -> None:
         for node, client in clients.items()
     }
     net.heal()
+    net.client("a").call("serve", "s")
     net.until(lambda: all(net.engines[node].counters["resets_taken"] for node in "xy"))
     for node in "xy":
         net.disks[node].holding = False
@@ -236,6 +237,7 @@ def test_watches_begin_anew_after_a_reset() -> None:
     watch = far.watch()
     evicted(net)
     net.heal()
+    net.client("a").call("serve", "s")
     net.until(lambda: net.engines["x"].counters["resets_taken"] >= 1)
     net.run(500)
     assert any(frame.compacted for frame in far.frames[watch])

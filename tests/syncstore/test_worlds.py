@@ -25,8 +25,6 @@ ROOT = Path(__file__).parents[2]
 
 
 OPEN = {
-    19: "a watch in a region that a reset gave up ends with what expired there",
-    51: "a put takes 50 ms for want of a second node, in a region that nothing harms inside",
     100: "after a reset a region's versions are as far ahead as another region's clock",
     115: "after a reset a region's versions are as far ahead as another region's clock",
 }

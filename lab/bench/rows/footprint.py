@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterator
+from itertools import cycle, islice
 from pathlib import Path
 from signal import SIGKILL
 from typing import Any
@@ -29,6 +30,7 @@ KEY_BYTES, VALUE_BYTES = 65, 100
 """165 together."""
 BYTES_AT_MOST, READY_WITHIN_S = 600.0, 20.0
 LOG_BYTES = 64 * 2**20
+FILLED, LOT, FILL_LOTS = 0.85, 20_000, 20
 WARM_KEYS, WARM_PUTS = 1_000, 100_000
 AT_REST_S, GIVEN_UP_S, LOOK_S = 2.0, 300.0, 0.02
 
@@ -44,7 +46,8 @@ async def measure(directory: Path, sizes: Sizes, say: Callable[[str], None]) -> 
             say(f"{sizes.records:,} records are put")
             await _put(put, _names(sizes.records, sizes.records))
             after, have = await _rested(stage, told, ours), await _records(told, ours)
-        log_bytes = (await told.statuses(ours))[NODE]["log"]["bytes_since_snapshot"]
+            say("the log is filled up")
+            log_bytes = await _filled(put, told, ours, sizes)
         say("killed, and started again")
         ready_s = await _restarted(told, ours)
         if (again := await _records(told, ours)) != have:
@@ -85,6 +88,18 @@ async def _rested(stage: Stage, told: Told, ours: Deployment) -> int:
         last = log
         await asyncio.sleep(AT_REST_S)
     raise RunBroken(f"expected the node to come to rest within {GIVEN_UP_S:g} s, found it still writing its log.")
+
+
+async def _filled(put: Put, told: Told, ours: Deployment, sizes: Sizes) -> int:
+    """Bytes of log behind the snapshot: as many as there may be without a new one, or little less. The same keys
+    are put again, so that there are no more records."""
+    names = cycle(_names(sizes.records, sizes.records))
+    for _ in range(FILL_LOTS):
+        behind = int((await told.statuses(ours))[NODE]["log"]["bytes_since_snapshot"])
+        if behind >= FILLED * LOG_BYTES or sizes.records < 10 * LOT:
+            break
+        await _put(put, islice(names, LOT))
+    return behind
 
 
 async def _records(told: Told, ours: Deployment) -> int:

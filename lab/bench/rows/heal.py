@@ -14,9 +14,9 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from lab.bench import clients
+from lab.bench.equal import covered, equal
 from lab.bench.lines import Line, alone, worded
 from lab.bench.load import VALUE, Put, Window, all_of, keys, paced
 from lab.bench.rows.one_region import blemishes
@@ -30,9 +30,8 @@ ROW = 5
 ABOUT = "After a partition: all nodes equal again"
 SIDES = ("us", "sg")
 """Each writes on its side of the cut."""
-WITHIN_S, GIVEN_UP_S = 30.0, 180.0
+WITHIN_S = 30.0
 TIMES, OR_MS = 3.0, 10.0
-LOOK_S = 0.1
 CHUNK = 500
 STEADY_S = 10.0
 
@@ -59,7 +58,7 @@ async def measure(directory: Path, sizes: Sizes, say: Callable[[str], None]) -> 
         }
         say(f"{sizes.changed * 3 // 2:,} keys come to be")
         await _all(puts["us"], range(sizes.changed * 3 // 2))
-        await _equal(told, ours, time.perf_counter() + GIVEN_UP_S)
+        await equal(told, ours)
         say("steady")
         async with _probing(puts, sizes) as steady:
             await asyncio.sleep(min(STEADY_S, 4 * sizes.window_s))
@@ -71,9 +70,9 @@ async def measure(directory: Path, sizes: Sizes, say: Callable[[str], None]) -> 
             healed_s = time.perf_counter()
             async with _probing(puts, sizes) as meanwhile:
                 await cut.aclose()  # takes a moment, in which data flows already
-                await _covered(told, ours, healed_s + GIVEN_UP_S)
+                await covered(told, ours)
                 seen.covered_s = time.perf_counter() - healed_s
-        await _equal(told, ours, healed_s + GIVEN_UP_S)
+        await equal(told, ours)
         seen.equal_s = time.perf_counter() - healed_s
     return lines(seen, steady, meanwhile, sizes)
 
@@ -130,47 +129,6 @@ async def _probing(puts: Mapping[str, Put], sizes: Sizes) -> AsyncIterator[dict[
         over.set()
         for side, task in tasks.items():
             found[side] = await task
-
-
-# -- when are they equal ---------------------------------------------------------------------------
-
-
-async def _covered(told: Told, ours: Deployment, until_s: float) -> None:
-    """Until every node holds whatever any of them held at the call."""
-    target = joined((await _states(told, ours, until_s)).values())
-    while not all(covers(state["vector"], target) for state in (await _states(told, ours, until_s)).values()):
-        await _wait(until_s)
-
-
-async def _equal(told: Told, ours: Deployment, until_s: float) -> None:
-    while len({state["digest"] for state in (await _states(told, ours, until_s)).values()}) > 1:
-        await _wait(until_s)
-
-
-async def _states(told: Told, ours: Deployment, until_s: float) -> dict[str, Any]:
-    """node → what it says of the global scope; asked again until all answer."""
-    while len(found := await told.states(ours)) < len(ours.topology.nodes):
-        await _wait(until_s)
-    return found
-
-
-async def _wait(until_s: float) -> None:
-    if time.perf_counter() > until_s:
-        raise RunBroken(f"after {GIVEN_UP_S:g} s the nodes are not equal; look at their /status.")
-    await asyncio.sleep(LOOK_S)
-
-
-def joined(states: Any) -> dict[str, int]:
-    """origin → the most that any state's vector names."""
-    found: dict[str, int] = {}
-    for state in states:
-        for origin, sequence in state["vector"].items():
-            found[origin] = max(sequence, found.get(origin, 0))
-    return found
-
-
-def covers(vector: Mapping[str, int], target: Mapping[str, int]) -> bool:
-    return all(vector.get(origin, 0) >= sequence for origin, sequence in target.items())
 
 
 def lines(seen: Seen, steady: Mapping[str, Window], meanwhile: Mapping[str, Window], sizes: Sizes) -> list[Line]:

@@ -1,8 +1,8 @@
 """Row 3: a put in the own region while both others are dead, while they are gray, while one floods.
 
-Steady and harmed windows take turns. The flood's control is a second store, unconnected to the first, that
-is flooded in the same way: it burns the same CPU and writes the same to the disk, which regions of their own
-would not share.
+Steady and harmed windows take turns, and all regions have caught up before the next begins. The flood's control
+is a second store, unconnected to the first, that is flooded in the same way: it burns the same CPU and writes the
+same to the disk, which regions of their own would not share.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 from signal import SIGKILL
 
 from lab.bench import clients
+from lab.bench.equal import equal
 from lab.bench.flood import flooding
 from lab.bench.lines import Line, against, alone
 from lab.bench.load import Put, Window, keys, paced_for
@@ -21,6 +22,7 @@ from lab.bench.processes import cpu_s
 from lab.bench.rows.one_region import blemishes
 from lab.bench.sizes import Sizes
 from lab.bench.stage import Stage, staged, syncstore, three
+from lab.bench.told import Told
 from lab.protocols import Deployment, Latency
 
 ROW, HOME, KEYS = 3, "us", 10_000
@@ -61,8 +63,7 @@ async def _paired(
         steady.append(await _window(put, sizes))
         async with harm(ours):
             harmed.append(await _window(put, sizes))
-        await ours.backend.ready(ours)
-        await asyncio.sleep(sizes.settle_s)
+        await _at_rest(sizes, ours)
     return lines(f"both others {name}", harmed, steady, "steady")
 
 
@@ -98,7 +99,7 @@ async def _flooded(stage: Stage, put: Put, sizes: Sizes, say: Callable[[str], No
                 await asyncio.sleep(sizes.ramp_s)
                 windows[name].append(await _window(put, sizes))
                 burnt[name].append(_used(stage) - before + flooder.cpu_s())
-            await asyncio.sleep(sizes.settle_s)
+            await _at_rest(sizes, ours, twin)
     told = lines("another floods", windows[OURS], windows[TWIN], "control")
     return [*told, _burnt(burnt)]
 
@@ -117,6 +118,15 @@ def _burnt(burnt: dict[str, list[float]]) -> Line:
         flood_s=burnt[OURS],
         control_s=burnt[TWIN],
     )
+
+
+async def _at_rest(sizes: Sizes, *several: Deployment) -> None:
+    """Nobody has anything to catch up with: else the next steady window would be a harmed one."""
+    async with Told() as told:
+        for one in several:
+            await one.backend.ready(one)
+            await equal(told, one)
+    await asyncio.sleep(sizes.settle_s)
 
 
 async def _window(put: Put, sizes: Sizes) -> Window:

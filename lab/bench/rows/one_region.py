@@ -1,7 +1,8 @@
 """Row 1: one region of three nodes: as many puts as go, and one after another.
 
 SyncStore syncs every write; JetStream does not in its default, and does with `sync_interval: always`.
-All take turns, so that whatever else the machine does hits each of them.
+All take turns, so that whatever else the machine does hits each of them. The bar stands against both of nats-py's
+ways to write: the usual one is dear to the client, which would be no merit of ours.
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ def lines(of: Mapping[str, Contender], sizes: Sizes) -> list[Line]:
     many = f"{sizes.in_flight} in flight"
     return [
         _puts(of, LWW, DEFAULT, f"puts, {many}, lww / default", at_least=1.25),
-        _puts(of, LWW, PUBLISHED, f"puts, {many}, lww / default by publish_async"),
+        _puts(of, LWW, PUBLISHED, f"puts, {many}, lww / default by publish_async", at_least=1.25),
         _puts(of, LWW, ALWAYS, f"puts, {many}, lww / always"),
         _puts(of, REGISTER, DEFAULT, f"puts, {many}, register / default"),
         _puts(of, REGISTER, ALWAYS, f"puts, {many}, register / always"),

@@ -121,6 +121,7 @@ class Caller:
         log, token = self.watch_log, self._watched.reopen()
         log.resumed += token is not None
         self._watch_node, self._watch_number = node, self.session.number()
+        log.node = node
         request = Request(self._watch_number, "watch", log.bucket, log.prefix, resume=token)
         self._write(node, encode(Requests([request])))
 

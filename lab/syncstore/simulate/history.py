@@ -70,6 +70,8 @@ class WatchLog:
     client: str
     bucket: str
     prefix: str
+    node: str = ""
+    """Who serves it."""
     latest: dict[str, tuple[str, bool]] = field(default_factory=dict)
     told: int = 0
     resumed: int = 0

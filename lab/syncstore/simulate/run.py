@@ -58,6 +58,7 @@ class Run:
         self.broken: list[str] = []
         self._harms = Harms(self.world)
         self._looker = fork(plan.seed, "look")
+        self._resets: Counter[str] = Counter()
         for load in self.world.loads.values():
             load.on_done = self._done
         for host in self.world.hosts.values():
@@ -119,7 +120,8 @@ class Run:
 
     def _tell_oracle(self) -> None:
         for host in self.world.hosts.values():
-            if host.engine is not None:
+            # What an evicted region holds, the others close its incarnations without.
+            if host.engine is not None and host.region not in self.world.evicted:
                 for scope, replica in host.engine.replicas.items():
                     self.world.oracle.looked_at(scope, replica.vector)
 
@@ -132,6 +134,10 @@ class Run:
         self.broken += content.equal_where_vectors_are(up)
         for host in up:
             self.broken += service.kept(self.world, host)
+            taken = host.engine.counters["resets_taken"]
+            if taken > self._resets[host.place]:
+                self.world.resets.append((host.region, self.world.timeline.now_ms))
+            self._resets[host.place] = taken
         if up:
             self.broken += content.merge_of_its_vector(self.world, self._looker.choice(up))
         self.world.timeline.after(LOOK_MS, self._look)

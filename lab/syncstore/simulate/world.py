@@ -109,6 +109,8 @@ class World:
         """Reads of registers that showed what no record says yet."""
         self.excused: list[tuple[str, float, float]] = []
         """(node, from, until): what that node acknowledged then may be lost."""
+        self.resets: list[tuple[str, float]] = []
+        """(region, when): one of its nodes was seen to have taken a reset."""
         self.littered = False
         """Whether anybody was ever sent garbage."""
         self.evicted: set[str] = set()

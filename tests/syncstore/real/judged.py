@@ -22,6 +22,8 @@ SLOWER, SLOWER_MS = 3.0, 25.0
 """Another region's p99 may rise to so many times what it was, or by so much: machines are noisy."""
 TURNS = 4
 """Processes that must get their turn before a call is answered; each may wait for it as this one did."""
+SLOWEST_MS = 1500.0
+"""No call of another region takes longer: what waits for a time-out of 2 s or more anywhere is found, however rare."""
 DEGRADED = 0.03
 """Of another region's calls so many may be: a node that waits 50 ms for its turn on a busy machine says so.
 Where the machine alone takes that long, nothing can be told from it."""
@@ -164,12 +166,15 @@ def undisturbed(load: Load, began_s: float, ended_s: float) -> None:
     during = load.since(began_s, ended_s)
     bad = [one for one in during if one.result != OK]
     assert not bad, f"{load.region} noticed: {shares(during)}: " + "; ".join(map(str, bad[:SHOWN]))
-    machine_ms = TURNS * load.witness.p99_ms(began_s, ended_s)
+    machine_ms, stall_ms = (TURNS * load.witness.late_ms(share, began_s, ended_s) for share in (0.99, 1.0))
     degraded = [one for one in during if one.degraded]
     before_ms, during_ms = p99_ms(load.since(0, began_s)), p99_ms(during)
+    slowest = max(during, key=lambda one: one.took_ms)
     told = f"{load.region}'s p99: {before_ms:.1f} ms, then {during_ms:.1f} ms (the machine's: {machine_ms:.1f} ms)"
+    told += f"; slowest: {slowest.took_ms:.1f} ms"
     print(f"{told}; {len(degraded)} of {len(during)} degraded")
     assert during_ms <= max(SLOWER * before_ms, before_ms + SLOWER_MS) + machine_ms, told
+    assert slowest.took_ms <= SLOWEST_MS + stall_ms, f"{told}: {slowest}"
     when = ", ".join(f"{one.op} {one.key} at {one.called_s - began_s:.1f} s" for one in degraded[:SHOWN])
     few = len(degraded) <= DEGRADED * len(during) or machine_ms > Limits().degraded_after_ms
     assert few, f"{told}; {len(degraded)} of {len(during)} degraded: {when}"

@@ -160,9 +160,10 @@ class Witness:
         self._late: list[tuple[float, float]] = []
         self._going = asyncio.ensure_future(self._go())
 
-    def p99_ms(self, began_s: float, ended_s: float) -> float:
+    def late_ms(self, share: float, began_s: float, ended_s: float) -> float:
+        """Of its turns in this stretch this share came no later; 1.0 for the latest of all."""
         late_ms = sorted(late_ms for at_s, late_ms in self._late if began_s <= at_s < ended_s)
-        return late_ms[int(len(late_ms) * 0.99)] if late_ms else 0.0
+        return late_ms[min(int(len(late_ms) * share), len(late_ms) - 1)] if late_ms else 0.0
 
     def end(self) -> None:
         self._going.cancel()

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from lab.syncstore.record import Record
 from lab.syncstore.simulate.clients import LOCAL, OWN
 from lab.syncstore.simulate.history import OK, Operation, version_seen
+from lab.syncstore.simulate.host import Host
 from lab.syncstore.simulate.settings import EPOCH_MS
 from lab.syncstore.simulate.world import World
 from lab.syncstore.version import Version, node_of, parts
@@ -98,9 +99,17 @@ def _held(world: World, operation: Operation, what: str, when: str) -> Iterator[
     if any(one.lost_disks or world.timeline.now_ms - one.booted_ms < YOUNG_MS for one in region):
         return
     scope = operation.bucket.partition("/")[0]
-    holders = [one for one in region if one.engine.replicas[scope].vector.covers(seen.origin, seen.sequence)]
+    holders = [one for one in region if _holds(one, scope, operation, version_seen(seen))]
     if len(holders) < 2:
         yield f"{what} was answered {when}, not as degraded, but only {len(holders)} nodes hold it"
+
+
+def _holds(host: Host, scope: str, operation: Operation, shown: Version) -> bool:
+    """By its vector; or, after a reset that took the sequence from it, as a record that was written again."""
+    replica, seen = host.engine.replicas[scope], operation.seen
+    assert seen is not None
+    held = replica.table.get(operation.bucket, operation.key)
+    return replica.vector.covers(seen.origin, seen.sequence) or (held is not None and held.version >= shown)
 
 
 def version(world: World, record: Record) -> Iterator[str]:

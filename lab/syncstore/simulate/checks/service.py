@@ -35,10 +35,15 @@ STARTED_MS = 1500.0
 """Until then a world's nodes find each other."""
 AFTER_MS = 2500.0
 """A region harmed inside may show it for so long afterwards."""
+RESET_BEFORE_MS, RESET_AFTER_MS = 150.0, 500.0
+"""A reset ends the connections of who takes it, one node of a region after the other: around each that was seen."""
+RESETTING = ("evict", "blank", "restored", "all-blank")
+"""Harms after which a region takes resets: once it is reached again, which may be late."""
 WRITE_MS, READ_MS = 40.0, 60.0
 PARTED_MS = 200.0
 """What an operation may take: alone for a moment a write waits 50 ms for a peer's word, and a read as long
-for what its session has seen, at each of two nodes."""
+for what its session has seen, at each node of its region until it comes to one that holds it."""
+WAIT_MS, ROUND_MS = 50.0, 10.0
 OUTSTANDING_BYTES = 128 * 1024
 """Nobody keeps more than that for one connection: it is cut off, or goes on from a cursor."""
 SPARE_DIALS, DIALS_PER_S = 25, 2.5
@@ -52,11 +57,14 @@ def served(world: World, harms: Sequence[Harm]) -> Iterator[str]:
     """Operations of a region that nothing harms inside succeed, and quickly: invariants 3, 8 and 9."""
     operations = world.operations()
     syncs_ms = 3 * world.plan.costs.sync_ms
+    parted_ms = max(PARTED_MS, (WAIT_MS + ROUND_MS) * world.plan.nodes)
     for region in world.plan.names:
         harmed = [one for one in harms if any(_region(place) == region for place in one.where)]
         harmed = [one for one in harmed if one.kind != OTHERS]
         harmed += [replace(one, kind="power") for one in harms if one.kind == OTHERS and region not in one.where]
         worse = [(one.at_ms, one.at_ms + one.for_ms + AFTER_MS) for one in harmed if one.kind in INSIDE]
+        if any(one.kind in RESETTING for one in harmed):
+            worse += [(at - RESET_BEFORE_MS, at + RESET_AFTER_MS) for of, at in world.resets if of == region]
         parted = [(one.at_ms, one.at_ms + one.for_ms + AFTER_MS) for one in harmed if one.kind == PARTED]
         for one in operations:
             if one.region != region or one.invoked_ms < STARTED_MS or _within(one, worse):
@@ -69,7 +77,7 @@ def served(world: World, harms: Sequence[Harm]) -> Iterator[str]:
                 if not (apart and one.op == "get"):
                     yield f"{what} failed with {one.error or 'nothing'}, though nothing harmed its region inside"
             elif one.latency_ms - syncs_ms > (
-                PARTED_MS if apart or one.register else WRITE_MS if one.writes else READ_MS
+                parted_ms if apart or one.register else WRITE_MS if one.writes else READ_MS
             ):
                 yield f"{what} took {one.latency_ms:.1f} ms, though nothing harmed its region inside"
             elif one.degraded and not apart and (one.writes or (_of(one, region) and world.plan.nodes > 1)):
