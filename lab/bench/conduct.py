@@ -5,6 +5,7 @@ A row that breaks is told as not measured, and the next one begins.
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import time
 import traceback
@@ -19,11 +20,13 @@ from lab.bench import about, table
 from lab.bench.lines import Line
 from lab.bench.rows import ROWS
 from lab.bench.sizes import Sizes
-from lab.errors import LabError
+from lab.errors import LabError, RunBroken
 from lab.results import write_json, write_text
 
 NODES = "nodes"
 """The folder of servers and their data: what the reaper removes."""
+ROW_WITHIN_S = 600.0
+"""More than any row needs: one that hangs may not keep the others from being measured."""
 
 
 @dataclass
@@ -66,7 +69,7 @@ async def conduct(
         say(f"row {row}: {titles()[row]}")
         folder, began = directory / NODES / f"row-{row}", time.monotonic()
         try:
-            bench.lines += await parts.load(ROWS[row])(folder, sizes, lambda what, row=row: say(f"row {row}: {what}"))
+            bench.lines += await _measured(row, folder, sizes, say)
         except Exception as error:
             if not isinstance(error, LabError):
                 traceback.print_exc()
@@ -78,3 +81,16 @@ async def conduct(
         say(f"row {row} took {bench.took_s[row]:.0f} s")
         bench.keep(directory, also)
     return bench
+
+
+async def _measured(row: int, folder: Path, sizes: Sizes, say: Callable[[str], None]) -> list[Line]:
+    """Raises RunBroken where it takes too long, and whatever the row itself raises."""
+    limit = asyncio.timeout(ROW_WITHIN_S)
+    try:
+        async with limit:
+            found: list[Line] = await parts.load(ROWS[row])(folder, sizes, lambda what: say(f"row {row}: {what}"))
+            return found
+    except TimeoutError:
+        if not limit.expired():
+            raise
+        raise RunBroken(f"expected it to end within {ROW_WITHIN_S:g} s, found it still under way.") from None

@@ -171,6 +171,12 @@ class Core:
         covered = back is None or link.stated[scope].covers(back.origin, back.sequence)
         return "" if covered else RETURNING
 
+    def takes_report(self, region: str, low: Vector) -> bool:
+        """Whether a region's report is of now: what its nodes held before they came back by a reset may be known
+        by other names since, and would be waited for in vain."""
+        back = self.replicas[GLOBAL].table.get(STATES, region + RETURNED)
+        return back is None or low.covers(back.origin, back.sequence)
+
     def state_of(self, region: str) -> str:
         record = self.replicas[GLOBAL].table.get(STATES, region)
         return "serving" if record is None or record.value is None else record.value.decode(errors="replace")

@@ -239,6 +239,7 @@ class Intake:
             core.append(body)
         self.lost.extend(core.acks[replica.scope].give_up())
         replica.replace(fresh)
+        core.on_state_of_region()
         core.began_wall_ms = core.now.wall_ms
         core.cuts.clear()
         core.stagings.clear()

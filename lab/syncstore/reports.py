@@ -53,7 +53,9 @@ def all_past(reports: Mapping[str, Report], counted: Iterable[str]) -> int:
 
 
 def closable(reports: Mapping[str, Report], counted: Iterable[str], mine: Vector) -> list[tuple[str, str]]:
-    """(member, mark): incarnations that every member node knows to be over and holds alike and durably."""
+    """(member, mark): incarnations that every member node knows to be over and holds alike and durably. None of
+    a region that doesn't count: it may hold more of them."""
+    counted = list(counted)
     regions = [reports.get(region) for region in counted]
     if any(one is None or not mine.covers_all(one.high) for one in regions):
         return []
@@ -61,7 +63,8 @@ def closable(reports: Mapping[str, Report], counted: Iterable[str], mine: Vector
     by_member: dict[str, list[str]] = {}
     for origin in mine.entries:
         region, node, _ = parts(origin)
-        by_member.setdefault(f"{region}/{node}", []).append(origin)
+        if region in counted:
+            by_member.setdefault(f"{region}/{node}", []).append(origin)
     found = []
     for member, origins in by_member.items():
         origins.sort()

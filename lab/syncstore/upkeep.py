@@ -146,7 +146,9 @@ class Upkeep:
             self._compare(link, scope, vector, beacon)
         for region, low in beacon.lows.get(GLOBAL, {}).items():
             high = beacon.highs.get(GLOBAL, {}).get(region)
-            if region in core.config.members and region != core.config.region and high is not None:
+            if region not in core.config.members or region == core.config.region or high is None:
+                continue
+            if core.takes_report(region, low):
                 core.reports[GLOBAL].setdefault(region, Report()).join(low, high, beacon.clocks.get(region, 0))
 
     def _compare(self, link: Link, scope: str, vector: Vector, beacon: Beacon) -> None:
@@ -172,8 +174,9 @@ class Upkeep:
                     break
                 stated.append((link.stated[scope], link.durable[scope]))
             else:
-                report = core.reports[scope].setdefault(core.config.region, Report())
-                report.join(*reports.of_region(stated), clock_ms)
+                low, high = reports.of_region(stated)
+                if scope != GLOBAL or core.takes_report(core.config.region, low):
+                    core.reports[scope].setdefault(core.config.region, Report()).join(low, high, clock_ms)
 
     def _expire(self) -> None:
         core = self.core

@@ -93,6 +93,23 @@ def test_what_is_measured_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert list((tmp_path / conduct.NODES).iterdir()) == []
 
 
+def test_a_row_that_hangs_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def hangs(directory: Path, sizes: Sizes, say: Callable[[str], None]) -> list[Line]:
+        await asyncio.sleep(60)
+        return []
+
+    _made(monkeypatch, 2, lambda: [alone(2, "p50", 1.0, "ms", at_most=2.0)])
+    monkeypatch.setattr(sys.modules[__name__], "measure_1", hangs, raising=False)
+    monkeypatch.setitem(conduct.ROWS, 1, f"{__name__}:measure_1")
+    monkeypatch.setattr(conduct, "ROW_WITHIN_S", 0.05)
+    monkeypatch.setattr(conduct.about, "about", lambda say: {})
+    monkeypatch.setattr(conduct.about, "sentences", lambda told: ["a machine"])
+    bench = asyncio.run(conduct.conduct([1, 2], QUICK, tmp_path, None, lambda what: None))
+    assert bench.broken == [1]
+    assert [line.met for line in bench.lines] == [None, True]
+    assert "still under way" in bench.lines[0].what
+
+
 # -- the real thing ---------------------------------------------------------------------------------
 
 

@@ -185,8 +185,16 @@ TROUBLES: dict[str, Trouble] = {
 }
 
 
-async def rounds(one: Cluster, chosen: list[Trouble], seconds: float) -> History:
-    """One trouble after the other, each node the victim in turn."""
+async def forgotten(one: Cluster, patience_s: float = 30) -> None:
+    """Return when some deleted register is forgotten, by those who run now."""
+    until_s = time.monotonic() + patience_s
+    while not any([(await node.status())["engine"]["registers"]["forgotten"] for node in one.nodes]):
+        assert time.monotonic() < until_s, f"nothing that was deleted is forgotten after {patience_s:g} s"
+        await asyncio.sleep(0.2)
+
+
+async def rounds(one: Cluster, chosen: list[Trouble], seconds: float, *, forgets: bool = False) -> History:
+    """One trouble after the other, each node the victim in turn. forgets: call on until registers are forgotten."""
     await one.ready()
     for node in one.nodes:
         await whole(node)
@@ -197,6 +205,8 @@ async def rounds(one: Cluster, chosen: list[Trouble], seconds: float) -> History
             await chosen[number % len(chosen)](one, one.nodes[number % len(one.nodes)])
             number += 1
         ended_s = time.monotonic()
+        if forgets:
+            await forgotten(one)
         await asyncio.sleep(CALM_S)
     enough(history, began_s, ended_s, number)
     return history
@@ -213,7 +223,7 @@ def enough(history: History, began_s: float, ended_s: float, number: int) -> Non
 @pytest.mark.parametrize("trouble", list(TROUBLES))
 def test_linearizable_through(tmp_path: Path, trouble: str):
     async def work() -> History:
-        history = await rounds(one, [TROUBLES[trouble]], 20)
+        history = await rounds(one, [TROUBLES[trouble]], 12)
         await judged.converged(one)
         return history
 
@@ -223,20 +233,19 @@ def test_linearizable_through(tmp_path: Path, trouble: str):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_linearizable_through_all_of_it(tmp_path: Path, seed: int):
     """What was deleted is forgotten after seconds, so that registers begin anew all the time."""
     chosen = list(TROUBLES.values())
     random.Random(seed).shuffle(chosen)
 
     async def work() -> History:
-        history = await rounds(one, chosen, 30)
-        statuses = await judged.converged(one)
-        assert any(status["engine"]["registers"]["forgotten"] for status in statuses.values())
+        history = await rounds(one, chosen, 30, forgets=True)
+        await judged.converged(one)
         return history
 
     with cluster(tmp_path, [REGION], ways="peers", limits=f"register_forget_ms = {FORGET_MS}") as one:
-        history = run(work(), 80)
+        history = run(work(), 120)
     history.judged(tmp_path)
 
 

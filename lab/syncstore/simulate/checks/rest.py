@@ -61,11 +61,11 @@ def bounded(world: World) -> Iterator[str]:
             slowest_ms = min(one.clocks.wall_ms() for one in _members(world, host, scope))
             age_ms = 2 * host.config.limits.tombstone_age_ms
             left = [one for one in replica.table.records() if one.value is None and _past(one, slowest_ms - age_ms)]
-            if left and not world.evicted:
+            if left:
                 yield f"{host.place} still keeps {len(left)} {scope} tombstones, of them {told(left[0])}"
             entries = len(replica.vector.entries)
             members = len(_members(world, host, scope))
-            if entries > members * VECTOR_ENTRIES_A_NODE and not world.evicted and ahead_ms < 60_000:
+            if entries > members * VECTOR_ENTRIES_A_NODE and ahead_ms < 60_000:
                 yield f"{host.place} has {entries} entries in its {scope} vector, for {members} members"
 
 
