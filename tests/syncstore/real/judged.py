@@ -22,6 +22,8 @@ SLOWER, SLOWER_MS = 3.0, 25.0
 """Another region's p99 may rise to so many times what it was, or by so much: machines are noisy."""
 TURNS = 4
 """Processes that must get their turn before a call is answered; each may wait for it as this one did."""
+SYNCS = 2
+"""A write waits for the sync that is under way, and for its own."""
 SLOWEST_MS = 1500.0
 """No call of another region takes longer: what waits for a time-out of 2 s or more anywhere is found, however rare."""
 DEGRADED = 0.03
@@ -166,7 +168,7 @@ def undisturbed(load: Load, began_s: float, ended_s: float) -> None:
     during = load.since(began_s, ended_s)
     bad = [one for one in during if one.result != OK]
     assert not bad, f"{load.region} noticed: {shares(during)}: " + "; ".join(map(str, bad[:SHOWN]))
-    machine_ms, stall_ms = (TURNS * load.witness.late_ms(share, began_s, ended_s) for share in (0.99, 1.0))
+    machine_ms, stall_ms = (_machine_ms(load, share, began_s, ended_s) for share in (0.99, 1.0))
     degraded = [one for one in during if one.degraded]
     before_ms, during_ms = p99_ms(load.since(0, began_s)), p99_ms(during)
     slowest = max(during, key=lambda one: one.took_ms)
@@ -178,6 +180,12 @@ def undisturbed(load: Load, began_s: float, ended_s: float) -> None:
     when = ", ".join(f"{one.op} {one.key} at {one.called_s - began_s:.1f} s" for one in degraded[:SHOWN])
     few = len(degraded) <= DEGRADED * len(during) or machine_ms > Limits().degraded_after_ms
     assert few, f"{told}; {len(degraded)} of {len(during)} degraded: {when}"
+
+
+def _machine_ms(load: Load, share: float, began_s: float, ended_s: float) -> float:
+    """What the machine alone may have added to a call."""
+    late_ms, sync_ms = (of(share, began_s, ended_s) for of in (load.witness.late_ms, load.witness.sync_ms))
+    return TURNS * late_ms + SYNCS * sync_ms
 
 
 def p99_ms(operations: list[Operation]) -> float:

@@ -7,11 +7,13 @@ what is called and what is noted. Judges nothing: that is `judged`'s.
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from lab.syncstore.client import Bucket, Client, SyncStoreError, Timeout
 from lab.syncstore.record import GLOBAL, REGION, SCOPES
@@ -152,35 +154,63 @@ class Load:
 
 
 class Witness:
-    """How late this process itself gets its turn: what the machine, not the store, adds to every call."""
+    """What the machine, not the store, adds to every call: how late this process itself gets its turn, and how
+    long the disk that all nodes share takes for a few bytes."""
 
     EVERY_S = 0.01
+    SYNC_EVERY_S = 0.05
 
-    def __init__(self) -> None:
+    def __init__(self, directory: Path) -> None:
         self._late: list[tuple[float, float]] = []
-        self._going = asyncio.ensure_future(self._go())
+        self._syncs: list[tuple[float, float]] = []
+        self._file = (directory / "witness").open("ab", buffering=0)
+        self._going = [asyncio.ensure_future(work) for work in (self._turns(), self._writes())]
 
     def late_ms(self, share: float, began_s: float, ended_s: float) -> float:
         """Of its turns in this stretch this share came no later; 1.0 for the latest of all."""
-        late_ms = sorted(late_ms for at_s, late_ms in self._late if began_s <= at_s < ended_s)
-        return late_ms[min(int(len(late_ms) * share), len(late_ms) - 1)] if late_ms else 0.0
+        return _quantile(self._late, share, began_s, ended_s)
 
-    def end(self) -> None:
-        self._going.cancel()
+    def sync_ms(self, share: float, began_s: float, ended_s: float) -> float:
+        """The same of the times the disk took."""
+        return _quantile(self._syncs, share, began_s, ended_s)
 
-    async def _go(self) -> None:
+    async def end(self) -> None:
+        for task in self._going:
+            task.cancel()
+        await asyncio.wait(self._going)
+        self._file.close()
+
+    async def _turns(self) -> None:
         while True:
             due_s = time.monotonic() + self.EVERY_S
             await asyncio.sleep(self.EVERY_S)
             self._late.append((due_s, max(0.0, time.monotonic() - due_s) * 1000))
+
+    async def _writes(self) -> None:
+        while True:
+            began_s = time.monotonic()
+            self._syncs.append((began_s, await asyncio.to_thread(self._write)))
+            await asyncio.sleep(self.SYNC_EVERY_S)
+
+    def _write(self) -> float:
+        """ms it took, in the thread that waited for it."""
+        began_s = time.monotonic()
+        self._file.write(bytes(VALUE_BYTES))
+        os.fsync(self._file.fileno())
+        return (time.monotonic() - began_s) * 1000
+
+
+def _quantile(told: list[tuple[float, float]], share: float, began_s: float, ended_s: float) -> float:
+    found = sorted(took for at_s, took in told if began_s <= at_s < ended_s)
+    return found[min(int(len(found) * share), len(found) - 1)] if found else 0.0
 
 
 @asynccontextmanager
 async def loads(cluster: Cluster, rate_hz: float = 150) -> AsyncIterator[dict[str, Load]]:
     """region → its load, already going; at the end every call is answered."""
     async with AsyncExitStack() as stack:
-        witness = Witness()
-        stack.callback(witness.end)
+        witness = Witness(cluster.directory)
+        stack.push_async_callback(witness.end)
         going: dict[str, Load] = {}
         for region, nodes in cluster.regions.items():
             orders = range(len(nodes))
