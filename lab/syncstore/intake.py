@@ -250,6 +250,8 @@ class Intake:
         for record in survivors:
             self._write_again(replica, record)
         core.flush_batch(replica)
+        for record in replica.table.records():
+            self._let_in(record)
         core.counters["resets_taken"] += 1
         core.tell(f"took a reset of the {replica.scope} scope from {link.node}; {len(survivors)} records written again")
         core.blank = False
@@ -316,6 +318,13 @@ class Intake:
 
     # -- what became present ---------------------------------------------------------------------
 
+    def _let_in(self, record: Record) -> bool:
+        """Whether a record is another region's and of a register, which has to be told of it."""
+        foreign = "/register/" in record.bucket and region_of(record.maker or record.origin) != self.core.config.region
+        if foreign:
+            self.core.on_foreign_register(record)
+        return foreign
+
     def _placed(self, record: Record, old: Record | None) -> None:
         core = self.core
         if record.time > core.now.wall_ms + AHEAD_MS:
@@ -324,15 +333,12 @@ class Intake:
             core.on_state_of_region()
         if self._source == OWN:
             return
-        kind = "/register/" in record.bucket
-        maker = region_of(record.maker or record.origin)
-        if kind and maker != core.config.region:
-            core.on_foreign_register(record)
-            if old is not None and old.value is not None and region_of(old.maker or old.origin) == core.config.region:
-                core.counters["superseded"] += 1
-                if core.watches:
-                    core.watches.show(record, "superseded", False)
-                return
+        mine = old is not None and old.value is not None and region_of(old.maker or old.origin) == core.config.region
+        if self._let_in(record) and mine:
+            core.counters["superseded"] += 1
+            if core.watches:
+                core.watches.show(record, "superseded", False)
+            return
         if core.watches and core.watches.of(record.bucket):
             if self._source == FROM_PEER:
                 core.show(record, False)

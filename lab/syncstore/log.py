@@ -114,7 +114,7 @@ class Log:
         if self._writing.acquire(blocking=False):
             try:
                 if self._segment and not self._segment.damaged and self._segment.bytes < self._segment_bytes:
-                    self._hand_over(self._segment)
+                    self._hand_over(self._segment, fill=False)
             except OSError as error:
                 self.failing = files.sentence(f"{self._directory}: can't be written", error)
             finally:
@@ -207,10 +207,10 @@ class Log:
             self._segment = Segment(self._directory, self._number - 1, self._durable, self._salt)
         return self._segment
 
-    def _hand_over(self, segment: Segment) -> None:
+    def _hand_over(self, segment: Segment, *, fill: bool = True) -> None:
         group = self._backlog.next()
         if group:
-            segment.write(group, self._backlog.position - len(group), self._durable)
+            segment.write(group, self._backlog.position - len(group), self._durable, fill=fill)
             self._written = self._backlog.position
 
     def _gave_up(self, error: OSError) -> Storage:
@@ -235,7 +235,7 @@ class Log:
     def _seal(self, segment: Segment) -> None:
         """Say that all of it is durable, so that damage at its end isn't taken for a torn tail."""
         with suppress(OSError):
-            segment.write(b"", self._durable, self._durable)
+            segment.write(b"", self._durable, self._durable, fill=False)
             segment.sync()
 
     def _snapshot_ended(self) -> None:

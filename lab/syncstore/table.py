@@ -3,9 +3,10 @@
 Owns the present record of a key, the index by origin, what an open cut still has to see, and the
 digest. Knows nothing of vectors, messages or time. Merging by version is `Replica`'s.
 
-The index holds, per origin, sequences in order beside the records that are still present. A
-record that is displaced leaves None in its place; arrays half empty are made anew, so they stay
-bounded by what is present. Whoever walks an old array meanwhile sees it as it was.
+The index holds, per origin, sequences in order beside the records that are still present; what comes
+late waits beside them until somebody walks. A record that is displaced leaves None in its place; arrays
+half empty are made anew, so they stay bounded by what is present. Whoever walks an old array meanwhile
+sees it as it was.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from lab.syncstore.digest import Digest
 from lab.syncstore.record import Record, bucket_parts
 
 SLACK = 1024
+LATE_SHARE = 8
+"""Late ones may be so small a part of what is in order."""
 
 
 class Shelf:
@@ -56,28 +59,47 @@ class Line(NamedTuple):
 class Index:
     """One origin's present records by sequence."""
 
-    __slots__ = ("holes", "records", "sequences")
+    __slots__ = ("holes", "late", "records", "sequences")
 
     def __init__(self) -> None:
         self.sequences: list[int] = []
         self.records: list[Record | None] = []
         self.holes = 0
+        self.late: dict[int, Record] = {}
+        """Sequence → what came after higher ones did, and is not in the arrays yet: a delta may bring thousands,
+        and to make room for each would move all that is behind it."""
 
     def add(self, record: Record) -> None:
         if not self.sequences or record.sequence > self.sequences[-1]:
             self.sequences.append(record.sequence)
             self.records.append(record)
             return
-        place = bisect_left(self.sequences, record.sequence)
-        # In the middle of the arrays: a walk that holds them must not see them shift, nor what is put there.
-        if place < len(self.sequences) and self.sequences[place] == record.sequence:
-            self.holes -= self.records[place] is None
-            self.records = [*self.records[:place], record, *self.records[place + 1 :]]
+        self.late[record.sequence] = record
+        if len(self.late) * LATE_SHARE > len(self.sequences) + SLACK:
+            self._settle()
+
+    def _settle(self) -> None:
+        """Into new arrays: a walk that holds the old ones must not see them shift, nor what is put there."""
+        if not self.late:
             return
-        self.sequences = [*self.sequences[:place], record.sequence, *self.sequences[place:]]
-        self.records = [*self.records[:place], record, *self.records[place:]]
+        sequences, records, begin = list[int](), list[Record | None](), 0
+        for sequence in sorted(self.late):
+            place = bisect_left(self.sequences, sequence, begin)
+            sequences += self.sequences[begin:place]
+            records += self.records[begin:place]
+            sequences.append(sequence)
+            records.append(self.late[sequence])
+            begin = place
+            if place < len(self.sequences) and self.sequences[place] == sequence:
+                self.holes -= self.records[place] is None
+                begin += 1
+        self.sequences, self.records = sequences + self.sequences[begin:], records + self.records[begin:]
+        self.late = {}
 
     def remove(self, record: Record) -> None:
+        if self.late.get(record.sequence) is record:
+            del self.late[record.sequence]
+            return
         place = bisect_left(self.sequences, record.sequence)
         if place < len(self.sequences) and self.records[place] is record:
             self.records[place] = None
@@ -86,6 +108,9 @@ class Index:
                 self._tidy()
 
     def swap(self, old: Record, new: Record) -> None:
+        if self.late.get(old.sequence) is old:
+            self.late[old.sequence] = new
+            return
         place = bisect_left(self.sequences, old.sequence)
         if place < len(self.sequences) and self.records[place] is old:
             self.records[place] = new
@@ -98,11 +123,13 @@ class Index:
 
     def line(self, origin: str, above: int, until: int) -> Line:
         """The arrays of this origin's index as they are now, from beyond `above` to `until`."""
+        self._settle()
         start, end = bisect_right(self.sequences, above), bisect_right(self.sequences, until)
         return Line(origin, self.sequences, self.records, start, end)
 
     def above(self, sequence: int) -> Iterator[Record]:
         """Present records beyond a sequence, in order, as the arrays are at the first step."""
+        self._settle()
         sequences, records = self.sequences, self.records
         for place in range(bisect_right(sequences, sequence), len(sequences)):
             record = records[place]
@@ -110,7 +137,7 @@ class Index:
                 yield record
 
     def __len__(self) -> int:
-        return len(self.sequences) - self.holes
+        return len(self.sequences) - self.holes + len(self.late)
 
 
 class Table:

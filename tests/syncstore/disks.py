@@ -45,8 +45,13 @@ def snapshots(directory: Path) -> list[Path]:
     return sorted(directory.glob("snapshot-*"))
 
 
+def used(path: Path) -> int:
+    """Bytes of a file without the zeros it is filled with ahead."""
+    return len(path.read_bytes().rstrip(b"\0"))
+
+
 def written(directory: Path, *groups: list[bytes], seal: bool = False, **options: Any) -> Path:
-    """A disk on which each group was synced; without `seal` its process was killed."""
+    """A disk on which each group was synced; without `seal` its process was killed, and its files end there."""
     log = Log.open(directory, **options)
     for group in groups:
         for payload in group:
@@ -57,6 +62,7 @@ def written(directory: Path, *groups: list[bytes], seal: bool = False, **options
         return directory
     copy = killed(directory)
     log.close()
+    os.truncate(segments(copy)[-1], used(segments(copy)[-1]))
     return copy
 
 

@@ -178,7 +178,7 @@ def _merely_torn(before: Path, path: Path, at: int) -> bool:
     walk = frames.Walk(BytesIO(content[frames.HEADER_BYTES : at]), named[1], named[0])
     for _ in walk.payloads():
         pass
-    return frames.durable_said_behind(BytesIO(content[at:]), named[1]) <= walk.position
+    return frames.said_behind(BytesIO(content[at:]), named[1])[0] <= walk.position
 
 
 def _proven_behind(disk: Disk, sound: Path, at: int) -> int:
@@ -189,7 +189,7 @@ def _proven_behind(disk: Disk, sound: Path, at: int) -> int:
         return _count(disk.entries, int(min(later).rsplit("-")[-1]))
     content = sound.read_bytes()
     named = frames.read_header(frames.SEGMENT, content[: frames.HEADER_BYTES])
-    return _count(disk.entries, frames.durable_said_behind(BytesIO(content[at + 1 :]), named[1])) if named else 0
+    return _count(disk.entries, frames.said_behind(BytesIO(content[at + 1 :]), named[1])[0]) if named else 0
 
 
 def one(seed: int) -> str:

@@ -25,6 +25,7 @@ from tests.syncstore.disks import (
     segments,
     snapshot_of,
     snapshots,
+    used,
     written,
 )
 
@@ -75,12 +76,56 @@ def test_a_torn_tail_is_passed_over_wherever_it_is_torn(tmp_path: Path) -> None:
     for cut in range(1, len(THREE) + 8 + 1):
         torn = killed(disk)
         os.truncate(segments(torn)[0], whole - cut)
+        left = max(0, used(segments(torn)[0]) - (whole - len(THREE) - 8))
         log = Log.open(torn)
         assert contents(log) == [ONE, TWO], cut
-        assert log.torn_bytes == len(THREE) + 8 - cut, cut
+        assert log.torn_bytes == left, cut
         assert log.append(b"anew") == end_of([ONE, TWO, b"anew"])
         log.close()
         assert read(torn) == [ONE, TWO, b"anew"], cut
+
+
+def test_a_file_is_filled_ahead_and_cut_when_it_is_left(tmp_path: Path) -> None:
+    """A sync finds room that is there: were it to grow the file, it would wait for the file system's journal."""
+    log = Log.open(tmp_path / "disk", segment_bytes=4096)
+    log.append(ONE)
+    log.sync()
+    size = segments(tmp_path / "disk")[0].stat().st_size
+    for _ in range(20):
+        log.append(TWO)
+        log.sync()
+        assert segments(tmp_path / "disk")[0].stat().st_size == size
+    crashed = Log.open(killed(tmp_path / "disk"))
+    assert contents(crashed) == [ONE, *[TWO] * 20]
+    assert crashed.torn_bytes == 0, "zeros ahead are no torn tail"
+    crashed.close()
+    for _ in range(100):
+        log.append(b"much" * 20)
+        log.sync()
+    *left, _ = segments(tmp_path / "disk")
+    assert left
+    assert all(one.stat().st_size == used(one) for one in left)
+    log.close()
+    assert all(one.stat().st_size == used(one) for one in segments(tmp_path / "disk"))
+    assert read(tmp_path / "disk") == [ONE, *[TWO] * 20, *[b"much" * 20] * 100]
+
+
+@pytest.mark.parametrize("kept", [1, 20, 45])
+def test_a_torn_group_may_leave_zeros_where_it_was_to_be(tmp_path: Path, kept: int) -> None:
+    log = Log.open(tmp_path / "disk")
+    for group in (ONE, TWO):
+        log.append(group)
+        log.sync()
+    file = segments(killed(tmp_path / "disk"))[0]
+    content = file.read_bytes()
+    start = used(file) - (40 + 8 + len(TWO))
+    file.write_bytes(content[: start + kept] + bytes(len(content) - start - kept))
+    torn = Log.open(file.parent)
+    assert contents(torn) == [ONE]
+    torn_from = start + 40 * (kept > 40)  # behind the group's mark, where that is whole
+    assert torn.torn_bytes == len(content[torn_from : start + kept].rstrip(b"\0"))
+    torn.close()
+    log.close()
 
 
 TORN = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from lab.syncstore import table as module
 from lab.syncstore.digest import Digest
 from lab.syncstore.record import Record
-from lab.syncstore.table import Table
+from lab.syncstore.table import Index, Table
 from lab.syncstore.tombstones import stripped
 from tests.syncstore.engines import LWW, origin_of, record
 
@@ -137,3 +138,41 @@ def test_a_watcher_is_told_until_it_stops_or_is_forgotten() -> None:
     table.place(record("k", time=2, sequence=2))
     assert staying.told == [first]
     assert stopping.told == []
+
+
+def test_late_ones_do_not_move_what_is_there() -> None:
+    """A delta may bring thousands below what came already: making room for each took minutes of a heal."""
+    index = Index()
+    for sequence in range(0, 1000, 2):
+        index.add(record("k", sequence=sequence))
+    arrays = index.sequences, index.records
+    for sequence in range(1, 100, 2):
+        index.add(record("k", sequence=sequence))
+    assert index.sequences is arrays[0]
+    assert index.records is arrays[1]
+    assert len(index) == 550
+    assert [one.sequence for one in index.above(0)] == [*range(1, 100), *range(100, 1000, 2)]
+    assert len(arrays[0]) == 500, "a walk sees the arrays as they were"
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_late_ones_are_removed_and_swapped_like_any(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LATE_SHARE", 1)
+    chance, index, present = random.Random(seed), Index(), dict[int, Record]()
+    for _ in range(300):
+        sequence, what = chance.randrange(1, 80), chance.random()
+        if sequence not in present:
+            present[sequence] = record("k", sequence=sequence)
+            index.add(present[sequence])
+        elif what < 0.4:
+            index.remove(present.pop(sequence))
+        elif what < 0.6:
+            old, present[sequence] = present[sequence], record("k", sequence=sequence)
+            index.swap(old, present[sequence])
+        assert len(index) == len(present)
+        if what > 0.9:
+            assert list(index.above(40)) == [one for _, one in sorted(present.items()) if one.sequence > 40]
+            line = index.line("o", 10, 50)
+            walked = [one for one in line.records[line.start : line.end] if one is not None]
+            assert walked == [one for _, one in sorted(present.items()) if 10 < one.sequence <= 50]
+    assert list(index.above(0)) == [one for _, one in sorted(present.items())]

@@ -65,17 +65,21 @@ def end(seed: int, position: int, count: int) -> bytes:
     return _special(seed, position, _END, _COUNT.pack(count))
 
 
-def durable_said_behind(file: BinaryIO, salt: bytes) -> int:
-    """The most that any mark in the rest of the file says was durable; 0 where there is none."""
-    most, kept = 0, b""
+def said_behind(file: BinaryIO, salt: bytes) -> tuple[int, int]:
+    """Of the rest of a file: the most that any mark says was durable (0 where there is none), and the bytes
+    up to the last that is no zero, since what is filled ahead was never written."""
+    most, kept, read, used = 0, b"", 0, 0
     while more := file.read(_SEARCHED_BYTES):
+        written = len(more.rstrip(b"\0"))
+        used = read + written if written else used
+        read += len(more)
         text = kept + more
         found = text.find(salt)
         while found >= 0:
             most = max(most, _durable_of_mark(text[max(0, found - HEAD_BYTES) : found + _MARKED.size], salt))
             found = text.find(salt, found + 1)
         kept = text[-(HEAD_BYTES + _MARKED.size - 1) :]
-    return most
+    return most, used
 
 
 class Walk:

@@ -164,9 +164,9 @@ def _checked(named: segment.Named, limit: int | None) -> Stretch:
 def _newest(named: segment.Named, file: BinaryIO, walk: frames.Walk) -> Stretch:
     """Ends where the walk did, unless that place once was durable. Raises Storage."""
     file.seek(walk.offset)
-    if frames.durable_said_behind(file, walk.salt) > walk.position:
+    durable, torn_bytes = frames.said_behind(file, walk.salt)
+    if durable > walk.position:
         raise _damaged(named.path, walk, "and what follows was written after that was durable, so it is no torn tail")
-    torn_bytes = file.tell() - walk.offset
     return Stretch(named.path, named.start, walk.position, max(named.start, walk.durable), torn_bytes)
 
 
