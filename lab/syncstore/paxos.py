@@ -91,6 +91,11 @@ class Voter(msgspec.Struct, array_like=True, gc=False):
     count: Count
     known: Annotated[dict[Name, Mark], msgspec.Meta(max_length=64)]
 
+    @property
+    def mark(self) -> Mark:
+        """What others remember of it: a seat without a vote adds nothing to what it began with."""
+        return Mark(self.seat, self.count) if self.count else self.start
+
     def is_stale(self, mark: Mark | None) -> bool:
         """Whether `mark`, remembered of the same node, shows that this seat is not its newest memory."""
         return mark is not None and mark[0] != self.seat and mark > self.start

@@ -40,6 +40,7 @@ from lab.syncstore.register_queue import Line, Queue
 from lab.syncstore.register_round import Phase, Purpose, Round, Work, chosen, is_chosen, latest
 from lab.syncstore.register_seat import Seat
 from lab.syncstore.register_timers import Timers
+from lab.syncstore.version import Version
 from lab.syncstore.wire import Reply
 
 RESEND_MS = 200.0
@@ -54,7 +55,7 @@ READINGS = 2
 
 class Proposer:
     """ask: sends to all connected nodes, this one too. ask_one: to another one. left: told of a register that
-    was tended in vain."""
+    was tended in vain. recorded: the version that the own table holds, or held when it forgot a delete."""
 
     def __init__(
         self,
@@ -67,13 +68,14 @@ class Proposer:
         ask: Callable[[Question], None],
         ask_one: Callable[[str, Question], None],
         left: Callable[[Moment, Key], None],
+        recorded: Callable[[Key], Version],
     ) -> None:
         self.counts: Counter[str] = Counter()
         self.connected: set[str] = set()
         self._node, self._incarnation = config.node, incarnation
         self._seat, self._acceptor, self._port, self._timers = seat, acceptor, port, timers
         self._ask, self._ask_one = ask, ask_one
-        self._queue = Queue(config.limits, port, timers, self, self.counts, left)
+        self._queue = Queue(config.limits, port, timers, self, self.counts, left, recorded)
         self.call, self.tend = self._queue.call, self._queue.tend
         self._rounds: dict[int, Round] = {}
         self._numbers = count(port.bits() >> 4 & (2**60 - 1))

@@ -29,7 +29,7 @@ class Source:
 
     def asked(self, node: str, ask: CopyAsk) -> CopyPart | None:
         """The answer, to be sent when all that was persisted before is durable."""
-        if not self._seat.votes:
+        if not self._seat.tells:
             return None
         seat, keys = self._lists.get(node, ("", []))
         index = ask.index

@@ -42,7 +42,8 @@ class Runner(Protocol):
 
 
 class Queue:
-    """left: told of a register that was tended in vain, or not at all."""
+    """left: told of a register that was tended in vain, or not at all. recorded: the version that the own table
+    holds, or held when it forgot a delete: what a late reading shows below that must not come back."""
 
     def __init__(
         self,
@@ -52,10 +53,11 @@ class Queue:
         runner: Runner,
         counts: Counter[str],
         left: Callable[[Moment, Key], None],
+        recorded: Callable[[Key], Version],
     ) -> None:
         self.lines: dict[Key, Line] = {}
         self._limits, self._port, self._timers, self._runner = limits, port, timers, runner
-        self._counts, self._left = counts, left
+        self._counts, self._left, self._recorded = counts, left, recorded
 
     def call(self, now: Moment, request: Request, reply: Callable[[Reply], None]) -> None:
         """A request without a token gets one of its own: rounds are run again, and it must happen once."""
@@ -112,10 +114,6 @@ class Queue:
 
         self._counts["records"] += 1
         self._port.write(*work.key, state.value, state.expires, state.version, done)
-
-    def _recorded(self, key: Key) -> Version:
-        record = self._port.table_record(*key)
-        return record.version if record is not None else NO_VERSION
 
     def _answer(self, work: Work, decision: Decision, degraded: bool) -> None:
         if work.over:

@@ -6,6 +6,9 @@ An acceptor's memory must never have a hole that a quorum could fall into. So
 - every start of a process takes a new *seat*, which says with what it *starts*: the mark its log ended at;
 - everyone remembers the others' marks, states them in each vote, and drops votes whose start lies below a
   mark stated beside them: another, newer memory of that name exists or was lost (a disk was restored);
+- a seat votes once so many others that they are a quorum with it have stated what they remember of it, and it
+  is not behind that. One without a vote leaves no trace: the next start begins with what it began with, or
+  an old disk would pass for the newest memory after being started twice while nobody could be asked;
 - a new disk, and one that finds itself behind, is not *whole*: it votes once it has copied the registers
   of enough whole others (`register_copy`), or, at a region's very first start, once every other node says
   that it is new as well, or was founded together with this disk.
@@ -36,6 +39,8 @@ class Seat:
         self.whole = False
         self.retired = False
         """Another process has this node's name now: this one votes no more."""
+        self._confirmed: set[str] = set()
+        """Others that remember nothing newer of this node than this seat began with."""
         self.start = NO_MARK
         self.count = 0
         """Votes made in this seat; `durable_count` of them are on the disk."""
@@ -49,7 +54,16 @@ class Seat:
 
     @property
     def votes(self) -> bool:
+        return self.tells and self.is_confirmed
+
+    @property
+    def tells(self) -> bool:
+        """Whether others may copy its registers: what it says of its start, they judge."""
         return self.whole and not self.retired
+
+    @property
+    def is_confirmed(self) -> bool:
+        return len(self._confirmed) >= self.quorum - 1
 
     # -- taking a seat -----------------------------------------------------------------------------
 
@@ -73,7 +87,7 @@ class Seat:
     def take(self, wanted: str) -> bool:
         """A new seat for a process that starts with what was restored. wanted: the process's incarnation.
         Returns whether what was restored must be cleared: it was a copy that never got whole."""
-        last, reached = self.seat, Mark(self.seat, self.count)
+        last, reached = self.seat, Mark(self.seat, self.count) if self.count else self.start
         wanted = max(wanted, incarnation(0, int(wanted[12:], 16), above=last[:28]) if last else wanted)
         if self.whole:
             self._sit(wanted, self.disk, reached, cleared=False)
@@ -85,7 +99,7 @@ class Seat:
 
     def must_leave(self, mark: Mark | None) -> bool:
         """Whether another node's memory of this one shows that this seat is not its newest memory."""
-        if mark is None or mark.seat == self.seat or mark <= self.start or self.retired:
+        if not self._is_behind(mark) or mark is None or self.retired:
             return False
         if int(mark.seat[:12], 16) > LATEST_MS:
             return False  # that was never a seat of this node: none begins after the year 2200
@@ -93,6 +107,14 @@ class Seat:
             self.retired = True
             return False
         return True
+
+    def _is_behind(self, mark: Mark | None) -> bool:
+        return mark is not None and mark.seat != self.seat and mark > self.start
+
+    def confirm(self, node: str, mark: Mark | None) -> None:
+        """A whole other node has stated what it remembers of this one."""
+        if node in self.others and not self._is_behind(mark):
+            self._confirmed.add(node)
 
     def leave(self, mark: Mark, wall_ms: int, bits: int) -> None:
         """Give up this seat and its memory for a new one. The registers are cleared by the caller."""
@@ -102,6 +124,7 @@ class Seat:
 
     def _sit(self, seat: str, disk: str, start: Mark, *, cleared: bool) -> None:
         self.seat, self.disk, self.start, self.count, self.durable_count = seat, disk, start, 0, 0
+        self._confirmed.clear()
         if cleared:
             self.whole, self._founders = False, {}
         self._persist(entries.Seated(seat, disk, start, cleared))
@@ -130,7 +153,7 @@ class Seat:
                 return True
             if voter.is_stale(mark):
                 return False
-        self.known[node] = Mark(voter.seat, voter.count)
+        self.known[node] = voter.mark
         self.note(node)
         return True
 
@@ -166,6 +189,7 @@ class Seat:
         """Begin whole with nothing, when every other node was new while this disk was. Else None."""
         if self.whole or not all(self._is_new(node) for node in self.others):
             return None
+        self._confirmed.update(self.others)
         return self._become_whole({self.node: self.disk, **{node: one.disk for node, one in self._heard.items()}})
 
     def _is_new(self, node: str) -> bool:

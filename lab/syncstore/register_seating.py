@@ -18,7 +18,7 @@ from lab.syncstore.register_timers import Outbox, Timers
 GREET_MS = 1000.0
 """How often the others are told how far this acceptor got, when it got further."""
 UNSEATED_GREET_MS = 200.0
-"""The same while it does not vote: then it is waiting for others."""
+"""The same while it does not vote yet: then it is waiting for others."""
 
 
 class Seating:
@@ -62,6 +62,8 @@ class Seating:
         self.look_at_self(now, greeting.voter)
         if self._seat.hear(node, greeting.voter):
             self._seat.greeted(node, greeting)
+            if greeting.whole:
+                self._seat.confirm(node, greeting.voter.known.get(self._seat.node))
             if (position := self._seat.found()) is not None:
                 self._outbox.when(position, self._greet_all)
             self._copy_on(node)
@@ -89,6 +91,7 @@ class Seating:
     def copy_answered(self, now: Moment, node: str, part: CopyPart) -> None:
         if not self._seat.hear(node, part.voter) or not self._copier.answered(node, part):
             return
+        self._seat.confirm(node, part.voter.known.get(self._seat.node))
         if self._copier.is_enough():
             self._filled(now)
             self._outbox.when(self._seat.copied(), self._greet_all)
@@ -102,17 +105,18 @@ class Seating:
 
     def _greet_on(self, now: Moment, _: None) -> None:
         seat = self._seat
-        self._timers.at(now.mono_ms + (GREET_MS if seat.whole else UNSEATED_GREET_MS), self._greet_on, None)
+        seated = seat.whole and seat.is_confirmed
+        self._timers.at(now.mono_ms + (GREET_MS if seated else UNSEATED_GREET_MS), self._greet_on, None)
         for node in self._connected():
             seat.note(node)
             self._copy_on(node)
-        if not seat.whole or seat.durable_count != self._greeted_count:
+        if not seated or seat.durable_count != self._greeted_count:
             self._greeted_count = seat.durable_count
             self._greet_all(now)
 
     def _greet_all(self, now: Moment) -> None:
         for node in self._connected():
-            self._send(node, self._seat.greeting(ask=not self._seat.whole))
+            self._send(node, self._seat.greeting(ask=not (self._seat.whole and self._seat.is_confirmed)))
 
     def _greet(self, node: str, *, ask: bool) -> None:
         self._outbox.when(self._last(), lambda now: self._send(node, self._seat.greeting(ask=ask)))

@@ -90,7 +90,7 @@ class Registers:
         """Registers whose delete the table has forgotten already."""
         self._proposer = Proposer(
             self._config, self._incarnation, seat, acceptor, self._port, self._timers, self._ask_all, self._send,
-            lambda now, key: self._agreement.look_later(now, key),
+            lambda now, key: self._agreement.look_later(now, key), self._recorded,
         )  # fmt: skip
         self._agreement = Agreement(
             self._node, limits, acceptor, self._port, self._timers, self._proposer.tend,
@@ -133,7 +133,10 @@ class Registers:
         self._settle(now)
 
     def needs(self, tombstone: Record) -> bool:
-        """Whether the table must keep it: an older value is accepted here, which the delete has yet to enter."""
+        """Whether the table must keep it: an older value is accepted here, which the delete has yet to enter, or may
+        be among what this acceptor is still to copy."""
+        if not self._seat.whole:
+            return True
         register = self._acceptor.registers.get((tombstone.bucket, tombstone.key))
         return register is not None and register.state is not None and register.state.version < tombstone.version
 

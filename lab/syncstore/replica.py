@@ -47,6 +47,9 @@ class Replica:
         self.floor = Floor()
         self.dropped_of_closed: dict[str, int] = {}
         """What the floor named before the mark of its incarnation's end took its place; since this node's start."""
+        self.given_up = Vector({}, {})
+        """What was held before a reset took its place; since this node's start. What of it the own region wrote was
+        written again or is superseded, so nobody need wait for it."""
         self.ring = Ring(ring_bytes)
         self.tombstones = Tombstones()
         self.applying: Applying | None = None
@@ -189,6 +192,7 @@ class Replica:
 
     def replace(self, fresh: Replica) -> None:
         """Become what a reset built: its table, vector and floor."""
+        self.given_up.join(self.vector)
         self.table, self.tombstones = fresh.table, fresh.tombstones
         self.vector, self.floor = fresh.vector, fresh.floor
         self.durable = Vector({}, {})

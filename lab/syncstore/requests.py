@@ -221,7 +221,10 @@ class Requests:
         present = replica.table.get(request.bucket, request.key)
         if present is not None and present.version >= (saw.time, saw.counter, saw.maker):
             return True
-        return replica.vector.covers_seen(saw.origin, saw.sequence)
+        if replica.vector.covers_seen(saw.origin, saw.sequence):
+            return True
+        own = saw.origin.startswith(f"{self.core.config.region}/")
+        return own and replica.given_up.covers_seen(saw.origin, saw.sequence)
 
     def _answer(self, request: Request, *, late: bool = False) -> Reply | None:
         """None: not yet. late: it has waited long enough."""

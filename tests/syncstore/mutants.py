@@ -5,8 +5,8 @@ the edited function stands in its module; afterwards the sound one does. Each na
 it and stands without it: a seed, and mostly a schedule made for it, so that the world can be small. Where
 no world was found that falls, `seed` is None and `why` says what is known.
 
-The mutants are in `mutants_replication`, `mutants_deletes` and `mutants_sessions`; those of registers have
-worlds of their own. To look for seeds: python -m tests.syncstore.mutants [NAME …] [--seeds 300] [--again]
+The mutants are in the modules named below; those of registers have worlds of their own. To look for seeds:
+python -m tests.syncstore.mutants [NAME …] [--seeds 300] [--again]; to see one: … NAME --only SEED
 """
 
 from __future__ import annotations
@@ -19,15 +19,23 @@ import textwrap
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lab.syncstore.simulate.differential import pair
 from lab.syncstore.simulate.harms.harm import Harm
 from lab.syncstore.simulate.run import Run
 from lab.syncstore.simulate.world import Plan, drawn
+from tests.syncstore.looks import Look, rotten
 
-MODULES = ("mutants_replication", "mutants_deletes", "mutants_sessions")
+MODULES = (
+    "mutants_versions",
+    "mutants_replication",
+    "mutants_links",
+    "mutants_deletes",
+    "mutants_resets",
+    "mutants_sessions",
+)
 Edits = dict[str, str]
 """Text of a function → what it becomes; each stands there once."""
 
@@ -35,13 +43,18 @@ Edits = dict[str, str]
 @dataclass(frozen=True)
 class Small:
     """A world made for a mutant. given: what its plan has beside the seed. paired: it falls only beside the
-    world without harm (see `differential`)."""
+    world without harm (see `differential`). look: what it is looked at for just before its harms are healed.
+    rots: instead of harms a node loses a record from its memory."""
 
     regions: int = 3
     nodes: int = 3
     virtual_s: float = 8.0
     harms: tuple[Harm, ...] | None = None
     paired: bool = False
+    look: Look | None = None
+    rots: bool = False
+    features: tuple[str, ...] = ()
+    """What all nodes speak beside what their plan says."""
     given: dict[str, Any] = field(default_factory=dict)
 
 
@@ -107,7 +120,15 @@ def broken(mutant: Mutant, seed: int) -> list[str]:
     plan: Plan = drawn(seed, **{**given, "registers": False, "lacking": (), **world.given})
     if world.paired:
         return pair(plan, harms=world.harms).broken
-    return Run(plan, harms=world.harms, hasty=True).live().broken
+    if world.rots:
+        return rotten(plan)
+    run = Run(plan, harms=world.harms, hasty=True)
+    for host in run.world.hosts.values():
+        host.config = replace(host.config, features=(*host.config.features, *world.features))
+    if world.look is not None:
+        look = world.look
+        run.world.timeline.at(plan.heal_ms - 1, lambda: run.broken.extend(look(run.world)))
+    return run.live().broken
 
 
 def all_mutants() -> list[Mutant]:
@@ -122,9 +143,17 @@ def main() -> None:
     parser.add_argument("names", nargs="*")
     parser.add_argument("--seeds", type=int, default=100)
     parser.add_argument("--again", action="store_true", help="look for another seed where one is pinned")
+    parser.add_argument(
+        "--only", type=int, help="tell what breaks in the world of this seed, with the mutant and without"
+    )
     given = parser.parse_args()
     for mutant in all_mutants():
         if given.names and mutant.name not in given.names:
+            continue
+        if given.only is not None:
+            with planted(mutant):
+                print(f"{mutant.name} {given.only}, with the mutant: {broken(mutant, given.only)}")
+            print(f"{mutant.name} {given.only}, without: {broken(mutant, given.only)}")
             continue
         if mutant.seed is not None and not given.again:
             continue

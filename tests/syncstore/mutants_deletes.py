@@ -14,6 +14,8 @@ EVICTED = Small(3, 1, 9.0, harms=(Harm(1200, 3000, "evict", ("r3",)),))
 RESTORED = Small(2, 2, 9.0, harms=(Harm(1200, 4500, "restored", ("r1n1",), 100),))
 LATER = (Harm(800, 6500, "far", ("r1", "r3"), 500), Harm(1700, 5500, "far", ("r1", "r3"), 500))
 """In two steps, neither of them a silence."""
+BACK = tuple(Harm(1500 + 3200 * turn, 2200, "skew", (region,), 2000) for turn in range(2) for region in ("r1", "r2"))
+"""All clocks are ahead, and go back."""
 SOON = replace(LIMITS, tombstone_age_ms=200)
 """Tombstones that go as soon as they may."""
 NO_DELTA_FLOORS = {
@@ -52,7 +54,8 @@ MUTANTS = [
     ),
     Mutant(
         "forgotten-brought-back",
-        "what a receiver has forgotten is not brought back by a delta that was cut before: by its floor, or its vector",
+        "what a receiver has forgotten is not brought back by a delta that was cut before: by its floor, its vector, "
+        "or since it has all of it",
         "replica:Replica.covers_delta",
         {"and end.vector.covers_all(self.floor.vector)": ""},
         Small(
@@ -62,7 +65,11 @@ MUTANTS = [
             harms=(Harm(1000, 1500, "between", ("r1", "r2"), 0, STALL), Harm(2000, 6500, "narrow", ("r1", "r2"), 18)),
             given={"keys": 30, "rate_per_s": 40.0, "limits": replace(SOON, ring_bytes=2048)},
         ),
-        also={"replica:Applying.step": {"if not vector.covers(record.origin, record.sequence):": "if True:"}},
+        also={
+            "replica:Applying.step": {"if not vector.covers(record.origin, record.sequence):": "if True:"},
+            "intake:Intake._delta_end": {"or replica.vector.covers_all(end.vector)": ""},
+        },
+        seed=1,
     ),
     Mutant(
         "dropped-young",
@@ -98,6 +105,7 @@ MUTANTS = [
             harms=LATER,
             given={"keys": 20, "rate_per_s": 40.0, "limits": replace(SOON, third_region_after_ms=5000)},
         ),
+        seed=8,
     ),
     Mutant(
         "dropped-below-the-clock",
@@ -108,10 +116,10 @@ MUTANTS = [
             2,
             2,
             12.0,
-            harms=tuple(Harm(1500 + 3200 * turn, 2200, "skew", ("r1",), 2000) for turn in range(2)),
+            harms=BACK,
             given={"keys": 2, "rate_per_s": 5.0, "limits": SOON},
         ),
-        seed=25,
+        seed=1,
     ),
     Mutant(
         "no-floor",
@@ -125,7 +133,7 @@ MUTANTS = [
         "taken-from-above-my-vector",
         "whoever does not cover a peer's floor takes nothing from it but a reset",
         "intake:Intake.may_take",
-        {"return theirs is None or self.core.replicas[scope].vector.covers_all(theirs.vector)": "return True"},
+        {"self.core.replicas[scope].vector.covers_all(theirs.vector)": "True"},
         why="a delta says its floor itself, and a stream still has what the table forgot: see floors-ignored",
     ),
     Mutant(
@@ -139,49 +147,14 @@ MUTANTS = [
         "floors-ignored",
         "between two of which one lacks what the other forgot nothing passes but a reset",
         "intake:Intake.may_take",
-        {"return theirs is None or self.core.replicas[scope].vector.covers_all(theirs.vector)": "return True"},
+        {"if theirs is None:": "if True:"},
         EVICTED,
         also={
             "dials:Dials.agree": {"feed.open = covered and covering": "feed.open = True"},
+            "core:Core.away": {"if scope != GLOBAL:": "if True:"},
             "replica:Replica.covers_delta": NO_DELTA_FLOORS,
         },
-        seed=1,
-    ),
-    Mutant(
-        "own-records-not-kept",
-        "records of the own region beyond a reset's vector survive",
-        "intake:Intake._survivors",
-        {"if region_of(origin) == region": "if False"},
-        EVICTED,
-        seed=1,
-    ),
-    Mutant(
-        "foreign-records-kept",
-        "only records of the own region survive a reset",
-        "intake:Intake._survivors",
-        {"if region_of(origin) == region": "if True"},
-        why="what another region wrote comes from there with the same version, so a copy of it is one record with it",
-    ),
-    Mutant(
-        "old-version-kept",
-        "where the snapshot lacks the key a record is written again just above its highest dropped version",
-        "intake:Intake._write_again",
-        {"if present is None:": "if False:"},
-        Small(
-            3,
-            1,
-            11.0,
-            harms=(Harm(1200, 2800, "evict", ("r3",)), Harm(3400, 2500, "between", ("r1", "r2"), 0, STALL)),
-        ),
-        seed=5,
-    ),
-    Mutant(
-        "same-incarnation-after-reset",
-        "what survives a reset is written under a new incarnation",
-        "intake:Intake._replaced",
-        {"core.take_incarnation()": "replica.renew(core.origin)"},
-        EVICTED,
-        seed=1,
+        seed=2,
     ),
     Mutant(
         "expired-shown",
@@ -219,6 +192,38 @@ MUTANTS = [
         "tombstones:Tombstones.strip",
         {"self._standing.append(tombstone)": "pass"},
         QUIET,
+        seed=1,
+    ),
+    Mutant(
+        "dropped-undurable",
+        "a tombstone is dropped when every member node holds it durably, not before",
+        "reports:of_region",
+        {"meet(durable)": "meet(held)"},
+        Small(
+            1,
+            3,
+            8.0,
+            harms=tuple(Harm(1500 + 1500 * turn, 300, "power", ("r1",)) for turn in range(3)),
+            given={"limits": replace(SOON, sync_within_ms=1500.0), "keys": 40, "rate_per_s": 100.0},
+        ),
+        why="who loses what it did not hold durably covers the floor no more, and gets a reset",
+    ),
+    Mutant(
+        "floor-without-version",
+        "the floor names the highest version dropped",
+        "replica:Replica.drop",
+        {
+            'self.floor.time, self.floor.counter, self.floor.maker = record.time, record.counter, record.maker or ""': (
+                "pass"
+            )
+        },
+        Small(
+            2,
+            2,
+            12.0,
+            harms=BACK,
+            given={"keys": 2, "rate_per_s": 5.0, "limits": SOON},
+        ),
         seed=1,
     ),
 ]

@@ -69,7 +69,13 @@ def _sit_whole(original: Any, seat: Seat, wanted: str) -> bool:
     cleared = original(seat, wanted)
     if not seat.whole:
         seat._become_whole({})
+        seat._confirmed.update(seat.others)
     return bool(cleared)
+
+
+def _each_start_is_new(original: Any, seat: Seat, wanted: str) -> bool:
+    seat.start = Mark(seat.seat, 0) if seat.seat and not seat.count else seat.start
+    return bool(original(seat, wanted))
 
 
 def _keep_broken_copy(original: Any, seat: Seat, wanted: str) -> bool:
@@ -256,25 +262,31 @@ MUTANTS: dict[str, tuple[str, int, Mutant]] = {
     "votes of older incarnations are counted": ("ghost", 1, _patched(paxos.Voter, "is_stale", lambda *_: False)),
     "a blank acceptor votes at once": ("blank", 35, _around(Seat, "take", _sit_whole)),
     "one other's registers are copied": (
-        "copies", 35, _patched(Copier, "is_enough", lambda self: not self._seat.whole and bool(self._done)),
+        "copies", 8, _patched(Copier, "is_enough", lambda self: not self._seat.whole and bool(self._done)),
     ),
     "a copy that broke off counts": ("copies", 71, _around(Seat, "take", _keep_broken_copy)),
-    "copies come from whoever is new as well": ("copies5", 27, _around(Seat, "found", _found_with_any)),
-    "an old disk is not noticed": ("old disks", 23, _around(Seat, "hear", _remember_seats_only)),
+    "copies come from whoever is new as well": ("copies5", 121, _around(Seat, "found", _found_with_any)),
+    "an old disk is not noticed": ("old disks", 43, _around(Seat, "hear", _remember_seats_only)),
+    "an old disk passes for new once it was started twice": (
+        "twice", 0, _around(Seat, "take", _each_start_is_new),
+    ),
+    "a seat votes before anyone has stated what it remembers": (
+        "twice", 0, _patched(Seat, "is_confirmed", property(lambda self: True)),
+    ),
     "who gives copies forgets the copier": ("ghost", 1, _both(
         _patched(Seating, "copy_asked", _copy_for_strangers), _around(Seating, "greeted", _greet_strangers)),
     ),
     "copies come without the floor": ("late, new disk", 0, _around(Copier, "answered", _copy_without_floor)),
     "nodes of another membership vote": ("torn", 2, _around(Registers, "peer_up", _up_whoever)),
     "accepts below a promise": ("partitions3", 2, _around(Acceptor, "accept", _accept_any)),
-    "promises are not kept on the disk": ("crash duel", 1, _around(Registers, "_persist", _lose_promises)),
-    "votes before they are durable": ("crash duel", 15, _around(Registers, "_answer", _vote_at_once)),
+    "promises are not kept on the disk": ("crash duel", 43, _around(Registers, "_persist", _lose_promises)),
+    "votes before they are durable": ("crash duel", 401, _around(Registers, "_answer", _vote_at_once)),
     "ballots without an incarnation": ("twin", 0, _around(Proposer, "__init__", _without_incarnation)),
     "the first of a quorum's values is taken": (
-        "crashes", 14, _patched(proposer, "latest", lambda answers: answers[0]),
+        "crashes", 28, _patched(proposer, "latest", lambda answers: answers[0]),
     ),
     "reads without a quorum's agreement": (
-        "crash duel", 53, _patched(proposer, "chosen", lambda answers, quorum: latest(answers)),
+        "crash duel", 114, _patched(proposer, "chosen", lambda answers, quorum: latest(answers)),
     ),
     "replies speak of what a minority accepted": (
         "partitions3", 14, _patched(proposer, "is_chosen", lambda *_: True),
@@ -286,8 +298,8 @@ MUTANTS: dict[str, tuple[str, int, Mutant]] = {
     "acknowledged before the record is written": ("calm", 0, _around(Queue, "_record", _answer_first)),
     "an accepted value is never finished": ("quiet", 0, _patched(Agreement, "_look", lambda *_: None)),
     "finished with another version": ("crashes", 20, _around(Proposer, "_decide", _finish_with_new_version)),
-    "foreign records enter without a round": ("foreign", 1, _patched(Agreement, "foreign", _enter_alone)),
-    "gets show foreign records at once": ("foreign", 198, _patched(register_change, "_read", _show_the_table)),
+    "foreign records enter without a round": ("foreign", 68, _patched(Agreement, "foreign", _enter_alone)),
+    "gets show foreign records at once": ("foreign", 4, _patched(register_change, "_read", _show_the_table)),
     "foreign records never enter": ("quiet", 0, _both(
         _patched(Agreement, "foreign", lambda *_: None), _patched(Agreement, "_look", lambda *_: None)),
     ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lab.syncstore.simulate.harms.harm import Harm
 from lab.syncstore.simulate.links import STALL
+from tests.syncstore.looks import answered, forward
 from tests.syncstore.mutants import Mutant, Small
 
 LASTING = ("put", "put", "put", "get", "delete", "delete")
@@ -80,5 +81,78 @@ MUTANTS = [
         "watches:Watcher.show",
         {"if held is None or not later(held[0], record):": "if held is None:"},
         why="only what is a key's present record is shown at all",
+    ),
+    Mutant(
+        "covering-is-not-enough",
+        "a node answers too if its vector covers what the session has seen",
+        "requests:Requests._has_seen",
+        {"return replica.vector.covers_seen(saw.origin, saw.sequence)": "return False"},
+        Small(1, 1, 6.0, harms=()),
+        seed=1,
+    ),
+    Mutant(
+        "closed-is-not-enough",
+        "a node answers too if the origin that the session has seen is closed",
+        "vector:Vector.covers_seen",
+        {"return self.covers(origin, sequence)": "return self.entries.get(origin, -1) >= sequence"},
+        Small(1, 2, 9.0, harms=(Harm(1500, 100, "kill", ("r1n1",), 1),), look=answered, given={"keys": 6}),
+        seed=9,
+    ),
+    Mutant(
+        "behind-is-final",
+        "after `Behind` the client tries the next node",
+        "session:Session._refused",
+        {"if reply.error in FINAL:": 'if reply.error in FINAL or reply.error == "Behind":'},
+        Small(
+            1,
+            3,
+            6.0,
+            harms=(Harm(1500, 2000, "inside", ("r1n2",), 0, STALL), Harm(1800, 1500, "kill", ("r1n1",), 1)),
+            look=answered,
+            given={"keys": 4, "rate_per_s": 100.0},
+        ),
+        seed=1,
+    ),
+    Mutant(
+        "peers-not-asked",
+        "a node that lacks what the session has seen asks its in-region peers",
+        "requests:Requests._get",
+        {"self._fetch(reader)": "pass"},
+        why="a peer that could answer sends the record itself within the 50 ms, or the client asks it next",
+    ),
+    Mutant(
+        "session-not-kept",
+        "the client keeps, per key, what it has seen",
+        "session:Session.answered",
+        {"if reply.seen is not None:": "if False:"},
+        Small(
+            1,
+            3,
+            6.0,
+            harms=(Harm(1500, 2000, "inside", ("r1n1",), 0, STALL), Harm(2500, 1000, "kill", ("r1n1",), 1)),
+            look=forward,
+            given={"keys": 6, "rate_per_s": 150.0},
+        ),
+        seed=3,
+    ),
+    Mutant(
+        "shown-undurable",
+        "what a reply shows of a node's own writes is durable there",
+        "acks:Acks.secured",
+        {"if record.origin == replica.origin and not": "if False and not"},
+        why="a peer's record is shown once two nodes hold it, durable or not: a power cut may take either",
+    ),
+    Mutant(
+        "resume-waits-for-ever",
+        "a watch whose token is not covered within 2 s gets a fresh snapshot",
+        "requests:Requests._resumed",
+        {"if covered or core.now.mono_ms - resumer.since_ms >= core.config.limits.ready_after_ms:": "if covered:"},
+        Small(
+            1,
+            2,
+            9.0,
+            harms=(Harm(1500, 1500, "inside", ("r1n1",), 0, STALL), Harm(2400, 300, "blank", ("r1n1",))),
+        ),
+        seed=16,
     ),
 ]

@@ -204,6 +204,38 @@ def unrecorded() -> World:
     return world
 
 
+def twice() -> World:
+    """c's disk is an old one, and c starts from it twice while it reaches nobody. Then it meets a, which knows of a
+    later vote of c's but lacks what b and c decided after it: the two must not decide anything before b is back.
+    """
+    world = _open("twice", Profile(clients=0, limits=LIMITS))
+    _done(world, "b", "put", "first")
+    world.pass_ms(100)
+    node = world.nodes["c"]
+    copy = node.log[: node.synced]
+    _done(world, "a", "put", "second")
+    world.pass_ms(1500)
+    world.cut(("a", "b"), ("a", "c"))
+    _done(world, "b", "put", "third")
+    world.cut(("b", "c"))
+    world.crash("c")
+    node.log, node.synced = copy, len(copy)
+    for _ in range(2):
+        world.start("c")
+        _begin(world, "c", "put", "never", timeout_ms=300)
+        world.pass_ms(400)
+        world.crash("c")
+    world.start("c")
+    world.join(("a", "c"))
+    world.pass_ms(1000)
+    _begin(world, "a", "get", "", timeout_ms=300)
+    world.pass_ms(1000)
+    world.join(("a", "b"), ("b", "c"))
+    world.pass_ms(1000)
+    _done(world, "a", "get", "")
+    return world
+
+
 def _start_again(world: World, name: str, replace_disk: bool) -> None:
     node = world.nodes[name]
     world.crash(name)
@@ -274,6 +306,7 @@ SCHEDULES: dict[str, Callable[[], World]] = {
     "late, old disk": lambda: late(False),
     "stuck": stuck,
     "tally": tally,
+    "twice": twice,
     "twin": twin,
     "unrecorded": unrecorded,
 }

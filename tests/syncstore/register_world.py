@@ -191,6 +191,9 @@ class World:
             self._cut[pair] += 1
             self._disconnect(*pair)
 
+    def join(self, *pairs: tuple[str, str]) -> None:
+        self._join(list(pairs))
+
     def _crash(self) -> None:
         node = self._any()
         may_lose = self._may_lose_a_disk(node)

@@ -15,8 +15,11 @@ PROCESSES = 2
 
 def survives(mutant: Mutant) -> str:
     assert mutant.seed is not None
-    with planted(mutant):
-        return "" if broken(mutant, mutant.seed) else f"{mutant.name} survives seed {mutant.seed}: {mutant.rule}"
+    try:
+        with planted(mutant):
+            return "" if broken(mutant, mutant.seed) else f"{mutant.name} survives seed {mutant.seed}: {mutant.rule}"
+    except AssertionError as error:
+        return str(error)
 
 
 def falls(mutant: Mutant) -> str:

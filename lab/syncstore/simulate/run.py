@@ -104,6 +104,7 @@ class Run:
         scope = record.bucket.partition("/")[0]
         self.world.written[f"{scope} {record.origin}", record.sequence] = host.boots, host.drive.log.appended
         self.broken += answers.version(self.world, record)
+        self.broken += answers.overwrites(self.world, record)
 
     def _taken(self, host: Host) -> None:
         self.broken += content.merge_of_its_vector(self.world, host)

@@ -112,6 +112,16 @@ def _holds(host: Host, scope: str, operation: Operation, shown: Version) -> bool
     return replica.vector.covers(seen.origin, seen.sequence) or (held is not None and held.version >= shown)
 
 
+def overwrites(world: World, record: Record) -> Iterator[str]:
+    """Invariant 9: whoever holds a version of the future can overwrite it, whatever its session has seen."""
+    if "/register/" in record.bucket or record.maker != record.origin:
+        return
+    scope = record.bucket.partition("/")[0]
+    held = world.hosts[node_of(record.origin)].engine.replicas[scope].table.get(record.bucket, record.key)
+    if held is not record:
+        yield f"{record.origin} accepted {record.key} at {record.version} below what it held, which is {held.version}"
+
+
 def version(world: World, record: Record) -> Iterator[str]:
     """Invariant 9, of every write where it is accepted: nobody else's clock moves this node's.
 
