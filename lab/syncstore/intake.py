@@ -235,6 +235,7 @@ class Intake:
         self._queue = [one for one in self._queue if one[0] is not replica]
         core.flush_batch(replica)
         survivors = self._survivors(replica, fresh)
+        gone = self._deleted_registers(replica, fresh, survivors)
         for body in fresh.state():
             core.append(body)
         self.lost.extend(core.acks[replica.scope].give_up())
@@ -250,6 +251,8 @@ class Intake:
         for record in survivors:
             self._write_again(replica, record)
         core.flush_batch(replica)
+        for record in gone:
+            self._delete_again(replica, record)
         for record in replica.table.records():
             self._let_in(record)
         core.counters["resets_taken"] += 1
@@ -285,6 +288,24 @@ class Intake:
         again = Record(0, record.bucket, record.key, record.value, time, counter, record.expires, maker)
         replica.write(again)
 
+    def _deleted_registers(self, replica: Replica, fresh: Replica, survivors: list[Record]) -> list[Record]:
+        """What the snapshot knows to be deleted and names no more, though acceptors here may still hold it."""
+        kept = {(one.bucket, one.key) for one in survivors}
+        return [
+            record
+            for bucket, shelf in replica.table.shelves.items()
+            if "/register/" in bucket
+            for key, record in shelf.records.items()
+            if record.value is not None and (bucket, key) not in kept and fresh.table.get(bucket, key) is None
+        ]
+
+    def _delete_again(self, replica: Replica, record: Record) -> None:
+        """A tombstone for the registers, just above what it deletes: else they would finish that value anew."""
+        if replica.table.get(record.bucket, record.key) is None:
+            tombstone = Record(0, record.bucket, record.key, None, *after(record.time, record.counter))
+            replica.write(tombstone)
+            self.core.on_foreign_register(tombstone)
+
     # -- repairs ---------------------------------------------------------------------------------
 
     def exchange(self, link: Link, scope: str, place: int, *, answer: bool) -> None:
@@ -319,9 +340,12 @@ class Intake:
     # -- what became present ---------------------------------------------------------------------
 
     def _let_in(self, record: Record) -> bool:
-        """Whether a record is another region's and of a register, which has to be told of it."""
-        foreign = "/register/" in record.bucket and region_of(record.maker or record.origin) != self.core.config.region
-        if foreign:
+        """Have its register look whether it knows what no round of it made: another region's record, or a delete
+        that followed from a reset. Whether it is another region's."""
+        if "/register/" not in record.bucket:
+            return False
+        foreign = region_of(record.maker or record.origin) != self.core.config.region
+        if foreign or record.value is None:
             self.core.on_foreign_register(record)
         return foreign
 

@@ -13,15 +13,15 @@ from lab.syncstore.simulate.history import FAIL, OK, version_seen
 from lab.syncstore.simulate.world import Plan, World
 
 Look = Callable[[World], Iterator[str]]
-ARRIVED_MS = 2500.0
+ARRIVED_MS, SOON_MS = 2500.0, 500.0
 FORGOTTEN_MS = 3000.0
 THERE_MS = 1000.0
 ROT_MS = 2000.0
 
 
-def arrived(world: World) -> Iterator[str]:
+def arrived(world: World, within_ms: float = ARRIVED_MS) -> Iterator[str]:
     """Every running node holds what any region wrote a while ago."""
-    before_ms = world.timeline.now_ms - ARRIVED_MS
+    before_ms = world.timeline.now_ms - within_ms
     for host in world.running():
         vector = host.engine.replicas["global"].vector
         for (region, bucket, key), line in world.oracle.keys.items():
@@ -30,6 +30,11 @@ def arrived(world: World) -> Iterator[str]:
                 age_ms = world.timeline.now_ms - late[-1].at_ms
                 yield f"{host.place} lacks {bucket} {key} of {late[-1].origin}, {age_ms:.0f} ms old"
                 return
+
+
+def soon(world: World) -> Iterator[str]:
+    """The same, of a world in which nothing is in the way."""
+    yield from arrived(world, SOON_MS)
 
 
 def forgotten(world: World) -> Iterator[str]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from lab.syncstore.simulate.harms.harm import Harm
 from lab.syncstore.simulate.links import BLACKHOLE, REFUSE, STALL
 from lab.syncstore.simulate.settings import COSTS, LIMITS
-from tests.syncstore.looks import arrived
+from tests.syncstore.looks import arrived, soon
 from tests.syncstore.mutants import Mutant, Small
 
 AWAY = Small(2, 1, 6.0, harms=(Harm(1200, 1600, "cut", ("r1",), 0, REFUSE),))
@@ -38,7 +38,8 @@ MUTANTS = [
         "a node streams what it received as gateway to its peers",
         "dials:Dials._own_and_heard",
         {"return region in self.core.hearing()": "return False"},
-        why="the peers get it as a third region's, by delta, a little later",
+        Small(2, 2, 4.0, harms=(), look=soon),
+        seed=5,
     ),
     Mutant(
         "wan-first",

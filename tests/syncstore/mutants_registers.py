@@ -308,7 +308,7 @@ MUTANTS: dict[str, tuple[str, int, Mutant]] = {
     "what the session saw does not count": ("foreign", 0, _around(register_change, "decide", _blind_to_the_session)),
     "tokens are dropped on delete": ("pauses", 1, _around(register_change, "_changed", _forget_on_delete)),
     "tokens are dropped when a record enters": (
-        "foreign", 149, _both(
+        "foreign", 32, _both(
             _around(register_change, "with_later", _forget_on_entering),
             _around(proposer, "with_later", _forget_on_entering)),
     ),

@@ -84,6 +84,7 @@ MUTANTS = [
             ),
             given={"keys": 5, "rate_per_s": 60.0, "limits": replace(SOON, wan_beacon_ms=100)},
         ),
+        seed=11,
     ),
     Mutant(
         "evicted-still-counted",

@@ -86,7 +86,7 @@ MUTANTS = [
         "covering-is-not-enough",
         "a node answers too if its vector covers what the session has seen",
         "requests:Requests._has_seen",
-        {"return replica.vector.covers_seen(saw.origin, saw.sequence)": "return False"},
+        {"if replica.vector.covers_seen(saw.origin, saw.sequence):": "if False:"},
         Small(1, 1, 6.0, harms=()),
         seed=1,
     ),
@@ -154,5 +154,13 @@ MUTANTS = [
             harms=(Harm(1500, 1500, "inside", ("r1n1",), 0, STALL), Harm(2400, 300, "blank", ("r1n1",))),
         ),
         seed=16,
+    ),
+    Mutant(
+        "given-up-awaited",
+        "what a reset gave up is waited for no longer",
+        "requests:Requests._has_seen",
+        {"return own and replica.given_up.covers_seen(saw.origin, saw.sequence)": "return False"},
+        why="what survives a reset is written again with a version that is enough for the session; only a tombstone "
+        "that was dropped since would need it, and 48 worlds made for that have not come to it",
     ),
 ]

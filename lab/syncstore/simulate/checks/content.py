@@ -72,6 +72,8 @@ def merge_of_its_vector(world: World, host: Host) -> Iterator[str]:
             elif due is None:
                 yield f"{host.place} holds {place[1]} {place[2]} as {told(held)}, which its vector doesn't name"
             elif held.version != due.version:
+                if held.value is None and due.tombstone and _may_be_gone(due, replica, world):
+                    continue  # what was deleted, and forgotten, may be deleted again
                 verb = "brought back" if due.tombstone and held.value is not None else "holds"
                 yield f"{host.place} {verb} {place[1]} {place[2]}: {told(held)} where its vector names {told(due)}"
 

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 from lab.syncstore.simulate.harms.garbage import Foe, litter
 from lab.syncstore.simulate.harms.harm import Harm, Heal, together
 from lab.syncstore.simulate.harms.links import around, elsewhere
-from lab.syncstore.simulate.history import Operation
+from lab.syncstore.simulate.history import OK, Operation
 from lab.syncstore.simulate.links import STALL, Impairment
 
 if TYPE_CHECKING:
     from lab.syncstore.simulate.world import World
 
+AGAIN_MS = 1000.0
 RETURN_MS = 1500.0
 """An evicted region serves again so long after its links are whole: by then its reset is through."""
 
@@ -68,9 +69,20 @@ def flood(world: World, harm: Harm, chance: Random) -> Heal:
 
 
 def operator(world: World, region: str, op: str, about: str, state: bytes = b"") -> None:
-    """An operator in one region says something about a region. state: the one it is to be in."""
+    """An operator in one region says something about a region. state: the one it is to be in; that one until it is
+    taken."""
     caller = world.loads[region].callers[0]
-    caller.call(Operation(region, caller.place, op, "", about, state))
+    operation = Operation(region, caller.place, op, "", about, state)
+    caller.call(operation)
+
+    def look() -> None:
+        if not operation.outcome:
+            world.timeline.after(AGAIN_MS, look)
+        elif operation.outcome != OK:
+            operator(world, region, op, about, state)
+
+    if state:
+        world.timeline.after(AGAIN_MS, look)
 
 
 def drain(world: World, harm: Harm, chance: Random) -> Heal:
