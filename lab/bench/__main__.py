@@ -96,7 +96,9 @@ def run(options: argparse.Namespace, directory: Path) -> int:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             bench = runner.run(_main(options, directory))
     except (KeyboardInterrupt, asyncio.CancelledError):
-        print(f"bench: interrupted; what was measured is in {directory}", file=sys.stderr)
+        kept = directory / "bench.md"
+        what = f"the rows measured till then are in {kept}" if kept.is_file() else "no row was measured to its end"
+        print(f"bench: interrupted; {what}.", file=sys.stderr)
         return INTERRUPTED
     finally:
         assert watcher.stdin is not None

@@ -223,7 +223,8 @@ def _keep_one(original: Any, request: Any, state: Any, version: Any) -> State:
 
 
 def _keep_eight(original: Any, request: Any, state: Any, version: Any) -> State:
-    return replace(original(request, state, version), spent=b"")
+    changed: State = original(request, state, version)
+    return replace(changed, spent=b"")
 
 
 def _idle_delete(original: Any, request: Any, state: Any, wall_ms: int) -> Any:

@@ -36,7 +36,7 @@ MUTANTS = [
             1,
             11.0,
             harms=(Harm(1200, 2800, "evict", ("r3",)),),
-            given={"keys": 60, "mix": ("put", "put", "get", "delete", "delete")},
+            given={"keys": 150, "mix": ("put", "delete"), "rate_per_s": 80.0, "limits": SOON},
         ),
         seed=3,
     ),

@@ -163,4 +163,18 @@ MUTANTS = [
         why="what survives a reset is written again with a version that is enough for the session; only a tombstone "
         "that was dropped since would need it, and 48 worlds made for that have not come to it",
     ),
+    Mutant(
+        "doubt-forgotten",
+        "what fails after an indefinite try is reported as Timeout",
+        "answers:in_all",
+        {"if not in_doubt or": "if True or"},
+        Small(
+            1,
+            3,
+            7.0,
+            harms=(Harm(1500, 2500, "disk", ("r1n2", "r1n3"), 0, "full"), Harm(2000, 1500, "kill", ("r1n1",), 1)),
+            given={"rate_per_s": 200.0},
+        ),
+        seed=1,
+    ),
 ]

@@ -21,10 +21,7 @@ def test_a_watch_at_a_node_whose_clock_is_behind_ends_as_that_clock_has_it(seed:
     assert any(watched.node == "r1n3" for watched in run.world.watches()), "nobody watches at that node"
 
 
-BEHIND = "what a session saw of its own region before a reset, deleted elsewhere and forgotten, is waited for"
-
-
-@pytest.mark.parametrize("seed", [pytest.param(1, marks=pytest.mark.xfail(strict=False, reason=BEHIND)), 2, 3])
+@pytest.mark.parametrize("seed", [1, 2, 3])
 def test_a_region_that_was_evicted_takes_its_reset_late_when_it_was_cut_off_too(seed: int) -> None:
     plan = Plan(seed, regions=2, nodes=2, virtual_s=12, rate_per_s=70, registers=False)
     run = Run(plan, harms=[Harm(1500, 1000, "evict", ("r1",)), Harm(2400, 4000, "cut", ("r1",), mode=BLACKHOLE)])

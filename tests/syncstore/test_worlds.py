@@ -24,13 +24,6 @@ RATE_PER_S = 35.0
 ROOT = Path(__file__).parents[2]
 
 
-OPEN = {
-    100: "after a reset a region's versions are as far ahead as another region's clock",
-    115: "after a reset a region's versions are as far ahead as another region's clock",
-}
-"""Worlds whose broken promise is known and not mended yet: mend them."""
-
-
 def told(seed: int) -> str:
     """ "" or what broke, and how to see it again."""
     broken = Run(drawn(seed, rate_per_s=RATE_PER_S)).live().broken
@@ -47,15 +40,9 @@ def told_of_pair(seed: int) -> str:
 @pytest.mark.parametrize("batch", range(BATCHES))
 def test_no_promise_breaks(batch: int) -> None:
     with ProcessPoolExecutor(PROCESSES) as pool:
-        seeds = [one for one in range(batch * WORLDS + 1, (batch + 1) * WORLDS + 1) if one not in OPEN]
+        seeds = range(batch * WORLDS + 1, (batch + 1) * WORLDS + 1)
         found = "\n".join(filter(None, pool.map(told, seeds)))
     assert not found, found
-
-
-@pytest.mark.parametrize("seed", OPEN)
-def test_what_is_open_is_still_seen(seed: int, request: pytest.FixtureRequest) -> None:
-    request.applymarker(pytest.mark.xfail(strict=False, reason=OPEN[seed]))
-    assert not told(seed)
 
 
 def test_a_region_lives_the_same_life_whatever_befalls_the_others() -> None:
