@@ -45,9 +45,9 @@ class Limits:
     ready_after_ms: float = 2000
     behind_ms: float = 50
     """What a session has seen is waited for so long before the client is sent elsewhere."""
-    enter_together_ms: float = 50
-    """Other regions' records enter their registers in lots, so often: each would wait for a sync of its own else."""
-    enter_at_once: int = 8
+    enter_together_ms: float = 100
+    """Other regions' records enter their registers in lots, so often: else each would take turns and syncs."""
+    enter_at_once: int = 16
     """Of one lot at each node."""
     finish_after_ms: float = 1000
     """A register's value that was accepted and became no record is finished by any node after this."""

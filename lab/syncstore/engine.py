@@ -348,6 +348,14 @@ class Engine:
                 sentence = "the write may have happened: this node could not make it durable in time"
                 self.core.reply(one.link, Reply(one.number, "Timeout", sentence))
 
+    @property
+    def has_work(self) -> bool:
+        """Whether `work` would find anything to do."""
+        if self.intake.has_work:
+            return True
+        links = self.core.links.values()
+        return any(one.worked_bytes or any(not feed.idle for feed in one.feeds.values()) for one in links)
+
     def work(self, now: Moment) -> bool:
         """A slice of what is done for other regions; True while there is more."""
         core = self.core

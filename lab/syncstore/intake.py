@@ -68,6 +68,10 @@ class Intake:
         if link.inbox_bytes > 2 * self.core.config.limits.credit_bytes:
             self.core.drop(link, "it sends more than it was given credit for", "credit_exceeded")
 
+    @property
+    def has_work(self) -> bool:
+        return bool(self.inboxes or self._queue)
+
     def work(self, count: int) -> bool:
         """Work off about `count` records of what other regions sent; True while there is more."""
         self._apply(count)

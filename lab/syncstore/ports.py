@@ -11,6 +11,7 @@ and the `Disk`. The engine never blocks, reads no clock, and draws no random num
     engine.synced(now, position)                the disk holds everything up to here
     engine.sync_failed(now, sentence)
     engine.wake(now)                            a timer: call at `engine.next_wake_ms`
+    engine.has_work -> bool                     whether `work` would find anything to do
     engine.work(now) -> bool                    one slice of work for others; True while there is more
     engine.flush(now)                           after each batch of inputs: sends what they gathered
     engine.wants_sync(now) -> bool              asked after flush: whether to start a sync (never two at once)

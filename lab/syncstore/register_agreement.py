@@ -20,7 +20,7 @@ from lab.syncstore.ports import Moment
 from lab.syncstore.register_ports import RegistersPort
 from lab.syncstore.register_round import Purpose
 from lab.syncstore.register_timers import Timers
-from lab.syncstore.version import NO_VERSION
+from lab.syncstore.version import NO_VERSION, region_of
 
 
 class Agreement:
@@ -54,13 +54,18 @@ class Agreement:
 
     def foreign(self, now: Moment, key: Key) -> None:
         """Another region's record is in the table: one node lets it in soon, the others look a while later
-        whether that was done."""
-        self._timers.at(now.mono_ms + self._rank(key) * self._limits.finish_after_ms, self._see_to, key)
+        whether that was done. The same one for all of a region, so that there is much in a lot."""
+        record = self._port.table_record(*key)
+        rank = self._rank(region_of(record.maker or record.origin)) if record is not None else 0
+        if rank == 0:
+            self._see_to(now, key)
+        else:
+            self._timers.at(self._together_ms(now.mono_ms + rank * self._limits.finish_after_ms), self._see_to, key)
 
     def look_later(self, now: Moment, key: Key) -> None:
         if key not in self._queued:
             self._queued.add(key)
-            self._due.append((now.mono_ms + self._limits.finish_after_ms, key))
+            self._due.append((self._together_ms(now.mono_ms + self._limits.finish_after_ms), key))
 
     def wake(self, now: Moment) -> None:
         room = self._limits.slice_records
@@ -78,7 +83,8 @@ class Agreement:
         if register is not None and now.mono_ms - register.accepted_ms < self._limits.finish_after_ms:
             self.look_later(now, key)
         elif self._missing(key) is not None:
-            self._timers.at(now.mono_ms + self._rank(key) * self._limits.finish_after_ms / 2, self._see_to, key)
+            wait_ms = self._rank("/".join(key)) * self._limits.finish_after_ms / 2
+            self._timers.at(now.mono_ms + wait_ms, self._see_to, key)
 
     def _see_to(self, now: Moment, key: Key) -> None:
         purpose = self._missing(key)
@@ -93,9 +99,13 @@ class Agreement:
         """In lots, and no more of them than leave the region's own requests their time and disk: a region that
         comes back after a while brings everything at once."""
         if not self._entering:
-            together_ms = self._limits.enter_together_ms
-            self._timers.at((now.mono_ms // together_ms + 1) * together_ms, self._enter_lot, key)
+            self._timers.at(self._together_ms(now.mono_ms), self._enter_lot, key)
         self._entering[key] = None
+
+    def _together_ms(self, since_ms: float) -> float:
+        """The next time at which things are done together: waking up for each alone costs more than it does."""
+        every_ms = self._limits.enter_together_ms
+        return (since_ms // every_ms + 1) * every_ms
 
     def _enter_lot(self, now: Moment, _: Key) -> None:
         for key in list(islice(self._entering, self._limits.enter_at_once)):
@@ -118,10 +128,8 @@ class Agreement:
         deleted = register is not None and register.state is not None and register.state.value is None
         return None if deleted and record is None else Purpose.FINISH  # nothing is there that it would delete
 
-    def _rank(self, key: Key) -> int:
+    def _rank(self, about: str) -> int:
         """This node's place among the connected ones, by rendezvous."""
-        return sorted(self._connected(), key=lambda node: _weight(node, key)).index(self._node)
-
-
-def _weight(node: str, key: Key) -> int:
-    return xxhash.xxh64_intdigest("/".join((node, *key)).encode())
+        return sorted(self._connected(), key=lambda node: xxhash.xxh64_intdigest(f"{node}/{about}".encode())).index(
+            self._node
+        )

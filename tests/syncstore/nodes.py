@@ -142,6 +142,10 @@ class SmallEngine:
         self.told.append(("wake", self.next_wake_ms, now.mono_ms))
         self.next_wake_ms = math.inf
 
+    @property
+    def has_work(self) -> bool:
+        return True
+
     def work(self, now: Moment) -> bool:
         if self.busy:
             self.busy -= 1

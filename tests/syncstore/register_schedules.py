@@ -192,7 +192,9 @@ def unrecorded() -> World:
     table has it too: what that holds still would enter the forgotten register.
     """
     world = _open("unrecorded", Profile(clients=0, limits=FORGETFUL))
-    key = next(key for key in map(str, range(100)) if world.nodes["c"].registers._agreement._rank((BUCKET, key)) == 2)
+    key = next(
+        key for key in map(str, range(100)) if world.nodes["c"].registers._agreement._rank(f"{BUCKET}/{key}") == 2
+    )
     _done(world, "a", "put", "gone", key)
     world.pass_ms(50)
     _hold(world, "b", "c")

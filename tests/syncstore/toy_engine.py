@@ -83,6 +83,8 @@ class ToyEngine:
                 self.said += 1
                 self.outlet.send(link, encode(Goodbye(f"{self.config.node} {self.said}")))
 
+    has_work = False
+
     def work(self, now: Moment) -> bool:
         return False
 

@@ -33,6 +33,10 @@ class Foreign:
         if waiting > PAUSED_ABOVE_BYTES:
             link.pause(WHY)
 
+    @property
+    def waits(self) -> bool:
+        return bool(self._frames)
+
     def work(self, until_ms: float) -> bool:
         """Give frames out until `until_ms` of the monotonic clock, one at least; True while there are more."""
         frames = self._frames

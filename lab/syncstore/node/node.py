@@ -57,6 +57,8 @@ class Engine(Protocol):
     def synced(self, now: Moment, position: int) -> None: ...
     def sync_failed(self, now: Moment, sentence: str) -> None: ...
     def wake(self, now: Moment) -> None: ...
+    @property
+    def has_work(self) -> bool: ...
     def work(self, now: Moment) -> bool: ...
     def flush(self, now: Moment) -> None: ...
     def wants_sync(self, now: Moment) -> bool: ...
@@ -191,10 +193,12 @@ class Node:
         if self.phase not in ("serving", "stopping") or self.disk is None or self.engine is None:
             return
         self._flush()
-        until_ms = time.monotonic() * 1000 + self._slice_ms
-        more = self.connections.foreign.work(until_ms)
-        more |= self._work(until_ms)
-        self._flush()
+        more = False
+        if self.connections.foreign.waits or self.engine.has_work:
+            until_ms = time.monotonic() * 1000 + self._slice_ms
+            more = self.connections.foreign.work(until_ms)
+            more |= self._work(until_ms)
+            self._flush()
         wake_ms = self.engine.next_wake_ms
         self._alarm.at(min(wake_ms, self.disk.again_ms) if self.disk.again_ms else wake_ms)
         if more:
