@@ -267,7 +267,7 @@ MUTANTS: dict[str, tuple[str, int, Mutant]] = {
     ),
     "a copy that broke off counts": ("copies", 71, _around(Seat, "take", _keep_broken_copy)),
     "copies come from whoever is new as well": ("copies5", 121, _around(Seat, "found", _found_with_any)),
-    "an old disk is not noticed": ("old disks", 43, _around(Seat, "hear", _remember_seats_only)),
+    "an old disk is not noticed": ("old disks", 59, _around(Seat, "hear", _remember_seats_only)),
     "an old disk passes for new once it was started twice": (
         "twice", 0, _around(Seat, "take", _each_start_is_new),
     ),
@@ -279,7 +279,7 @@ MUTANTS: dict[str, tuple[str, int, Mutant]] = {
     ),
     "copies come without the floor": ("late, new disk", 0, _around(Copier, "answered", _copy_without_floor)),
     "nodes of another membership vote": ("torn", 2, _around(Registers, "peer_up", _up_whoever)),
-    "accepts below a promise": ("partitions3", 2, _around(Acceptor, "accept", _accept_any)),
+    "accepts below a promise": ("partitions3", 28, _around(Acceptor, "accept", _accept_any)),
     "promises are not kept on the disk": ("crash duel", 43, _around(Registers, "_persist", _lose_promises)),
     "votes before they are durable": ("crash duel", 401, _around(Registers, "_answer", _vote_at_once)),
     "ballots without an incarnation": ("twin", 0, _around(Proposer, "__init__", _without_incarnation)),
@@ -298,9 +298,9 @@ MUTANTS: dict[str, tuple[str, int, Mutant]] = {
     "Unavailable though an accept was sent": ("doubt", 0, _around(Queue, "_fail", _surely_not)),
     "acknowledged before the record is written": ("calm", 0, _around(Queue, "_record", _answer_first)),
     "an accepted value is never finished": ("quiet", 0, _patched(Agreement, "_look", lambda *_: None)),
-    "finished with another version": ("crashes", 20, _around(Proposer, "_decide", _finish_with_new_version)),
+    "finished with another version": ("crashes", 38, _around(Proposer, "_decide", _finish_with_new_version)),
     "foreign records enter without a round": ("foreign", 68, _patched(Agreement, "foreign", _enter_alone)),
-    "gets show foreign records at once": ("foreign", 4, _patched(register_change, "_read", _show_the_table)),
+    "gets show foreign records at once": ("foreign", 13, _patched(register_change, "_read", _show_the_table)),
     "foreign records never enter": ("quiet", 0, _both(
         _patched(Agreement, "foreign", lambda *_: None), _patched(Agreement, "_look", lambda *_: None)),
     ),
@@ -309,13 +309,13 @@ MUTANTS: dict[str, tuple[str, int, Mutant]] = {
     "what the session saw does not count": ("foreign", 0, _around(register_change, "decide", _blind_to_the_session)),
     "tokens are dropped on delete": ("pauses", 1, _around(register_change, "_changed", _forget_on_delete)),
     "tokens are dropped when a record enters": (
-        "foreign", 32, _both(
+        "foreign", 107, _both(
             _around(register_change, "with_later", _forget_on_entering),
             _around(proposer, "with_later", _forget_on_entering)),
     ),
     "one token is kept": ("pauses", 1, _around(register_change, "_changed", _keep_one)),
     "spent tokens are dropped": ("hot", 258, _around(register_change, "_changed", _keep_eight)),
-    "a delete that finds nothing leaves nothing": ("pauses", 260, _around(register_change, "_refusal", _idle_delete)),
+    "a delete that finds nothing leaves nothing": ("pauses", 360, _around(register_change, "_refusal", _idle_delete)),
     "forgotten ballots have no floor": ("late, old disk", 0, _around(Acceptor, "_drop", _drop_without_floor)),
     "the floor is lost with the process": ("late, old disk", 0, _around(Acceptor, "restore", _restore_without_floor)),
     "forgotten at once": ("again", 0, _around(Forgetter, "__init__", _young)),

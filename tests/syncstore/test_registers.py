@@ -125,7 +125,7 @@ def test_a_foreign_record_enters_and_tokens_stay() -> None:
     record = Record(1, BUCKET, "k", b"foreign", *version[:2], 0, version.maker, version.maker)
     for node in world.nodes.values():
         node.run(lambda node=node: node.take(record), node.epoch)  # type: ignore[misc]
-    world.pass_ms(50)
+    world.pass_ms(200)
     assert world.ask("b", "get").value == b"foreign"
     assert world.ask("c", "put", value=b"x", token=TOKEN).revision == first.revision
     assert sum(node.registers.stats().get("enter", 0) for node in world.nodes.values()) == 1, "one node does it"
