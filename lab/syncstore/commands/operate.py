@@ -49,7 +49,8 @@ def drain_(
     timeout: Patience = 2.0,
     undo: Annotated[bool, typer.Option("--undo", help="serve again")] = False,
 ) -> None:
-    """Advise everybody to leave a region: its state becomes draining. Needs the role admin."""
+    """Advise everybody to leave a region: its state becomes draining. --undo also lets an evicted one in again.
+    Needs the role admin."""
 
     async def work(client: Client) -> int:
         await (client.serve(region) if undo else client.drain(region))
@@ -75,7 +76,7 @@ def evict_(
 
     async def work(client: Client) -> int:
         await client.evict(region)
-        print(f"{region} is evicted")
+        print(f"{region} is evicted: nothing passes to it or from it until `drain {region} --undo`, then a reset first")
         return OK
 
     run(work, url, tls, timeout, admin=True)
