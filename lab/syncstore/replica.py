@@ -48,8 +48,7 @@ class Replica:
         self.dropped_of_closed: dict[str, int] = {}
         """What the floor named before the mark of its incarnation's end took its place; since this node's start."""
         self.given_up = Vector({}, {})
-        """What was held before a reset took its place; since this node's start. What of it the own region wrote was
-        written again or is superseded, so nobody need wait for it."""
+        """What was held before a reset took its place; since this node's start."""
         self.ring = Ring(ring_bytes)
         self.tombstones = Tombstones()
         self.applying: Applying | None = None
@@ -189,6 +188,15 @@ class Replica:
         """The whole state as it is now, as the frames of a reset: a snapshot."""
         cut = Cut(0, self.scope, self.table, Vector({}, {}), self.vector, self.floor)
         return cut.bodies(SNAPSHOT_PART_BYTES, reset=True)
+
+    def has_made_up_for(self, region: str, origin: str, sequence: int) -> bool:
+        """Whether a write of the own region that a reset took the name of was written again, or superseded by what
+        is here: by another region's record perhaps, which the snapshot may have lacked."""
+        mine = f"{region}/"
+        if not origin.startswith(mine) or not self.given_up.covers_seen(origin, sequence):
+            return False
+        others = ((one, entry) for one, entry in self.given_up.entries.items() if not one.startswith(mine))
+        return all(self.vector.covers(one, entry) for one, entry in others)
 
     def replace(self, fresh: Replica) -> None:
         """Become what a reset built: its table, vector and floor."""

@@ -223,8 +223,7 @@ class Requests:
             return True
         if replica.vector.covers_seen(saw.origin, saw.sequence):
             return True
-        own = saw.origin.startswith(f"{self.core.config.region}/")
-        return own and replica.given_up.covers_seen(saw.origin, saw.sequence)
+        return replica.has_made_up_for(self.core.config.region, saw.origin, saw.sequence)
 
     def _answer(self, request: Request, *, late: bool = False) -> Reply | None:
         """None: not yet. late: it has waited long enough."""
