@@ -8,6 +8,8 @@ logged is handed out as bytes, in the order in which it must stand.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from itertools import islice
 
 from lab.syncstore.delta import Cut
 from lab.syncstore.entries import Dropped
@@ -32,6 +34,7 @@ from lab.syncstore.wire import (
 )
 
 SNAPSHOT_PART_BYTES = 256 * 1024
+ENDS_KEPT = 4096
 
 
 class Replica:
@@ -47,6 +50,9 @@ class Replica:
         self.floor = Floor()
         self.dropped_of_closed: dict[str, int] = {}
         """What the floor named before the mark of its incarnation's end took its place; since this node's start."""
+        self.ended: dict[str, int] = {}
+        """Origin → its last sequence here when it was closed; since this node's start, the latest of them. Whoever
+        has seen more of it has seen what was lost."""
         self.given_up = Vector({}, {})
         """What was held before a reset took its place; since this node's start."""
         self.ring = Ring(ring_bytes)
@@ -181,8 +187,17 @@ class Replica:
         for origin in [one for one in self.vector.entries if one.startswith(f"{member}/")]:
             if origin.rpartition("/")[2] < mark:
                 self.ring.forget(origin)
-        for vector in (self.vector, self.durable):
-            vector.close_below(member, mark)
+        with self.remembering_ends():
+            self.vector.close_below(member, mark)
+        self.durable.close_below(member, mark)
+
+    @contextmanager
+    def remembering_ends(self) -> Iterator[None]:
+        before = dict(self.vector.entries)
+        yield
+        self.ended |= {origin: entry for origin, entry in before.items() if origin not in self.vector.entries}
+        for origin in list(islice(self.ended, max(0, len(self.ended) - ENDS_KEPT))):
+            del self.ended[origin]
 
     def state(self) -> Iterator[bytes]:
         """The whole state as it is now, as the frames of a reset: a snapshot."""
@@ -245,7 +260,8 @@ class Applying:
         return False
 
     def _finish(self) -> None:
-        self._replica.vector.join(self.end.vector)
+        with self._replica.remembering_ends():
+            self._replica.vector.join(self.end.vector)
         if isinstance(self.end, ResetEnd):
             self._replica.floor = self.end.floor.copy()
         self._replica.applying = None

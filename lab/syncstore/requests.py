@@ -365,6 +365,12 @@ class Requests:
             covered = all(replica.vector.covers(origin, entry) for origin, entry in token.items() if entry > 0)
             forgotten = {**replica.floor.vector.entries, **replica.dropped_of_closed}
             known = all(token.get(origin, 0) >= entry for origin, entry in forgotten.items())
+            # More of a closed incarnation than was held here at its end: what was shown is lost.
+            known &= all(
+                entry <= replica.ended.get(origin, 0)
+                for origin, entry in token.items()
+                if entry > 0 and replica.vector.is_closed(origin)
+            )
         except ValueError:
             covered, known = True, False
         issued_ms = resumer.token.get(ISSUED, 0)

@@ -27,6 +27,8 @@ def answer(world: World, operation: Operation) -> Iterator[str]:
     when = f"at {operation.completed_ms:.1f} ms"
     before, shown = version_seen(operation.before), version_seen(operation.seen)
     if operation.op == "get":
+        if before > shown and _was_lost(world, operation):
+            return
         yield from _read(world, operation, what, when, before, shown)
     else:
         if operation.seen is None:
@@ -66,6 +68,16 @@ def _read(world: World, operation: Operation, what: str, when: str, before: Vers
         later = world.oracle.keys.get(place, ())
         if not any(one.version > before and (one.tombstone or 0 < one.expires <= latest_ms) for one in later):
             yield f"{what} showed nothing {when}, though its session had seen {before} and nobody deleted it"
+
+
+def _was_lost(world: World, operation: Operation) -> bool:
+    """What the session had seen went with its node's disk, and nobody else had it: that incarnation is closed without
+    it. Had it not been degraded, it would be missed at the end."""
+    seen, scope = operation.before, operation.bucket.partition("/")[0]
+    if seen is None or not seen.origin or not world.hosts[node_of(seen.origin)].lost_disks:
+        return False
+    engine = world.hosts[operation.node].engine
+    return engine is not None and engine.replicas[scope].vector.is_closed(seen.origin)
 
 
 def _steady(world: World, operation: Operation) -> bool:
