@@ -18,8 +18,9 @@ from typing import NamedTuple
 
 from lab.syncstore.disk import files, frames
 
-FILLED_AT_LEAST, FILLED_AT_MOST = 64 * 2**10, 4 * 2**20
-"""Bytes of zeros that are added at a time: as many again as there are, within these."""
+FILLED_AT_LEAST, FILLED_AT_MOST, GROUPS_AHEAD = 128 * 2**10, 4 * 2**20, 32
+"""Bytes of zeros that are added at a time: for so many more groups, within these. Not more, since the sync that
+brings them to the medium takes as long as their size asks for."""
 
 _NAME = re.compile(r"log-(\d{8,})-(\d{20})")
 
@@ -69,7 +70,8 @@ class Segment:
         Raises OSError; the file then takes no more."""
         content = frames.mark(self._salt, position, durable) + group
         end = self.bytes + len(content)
-        zeros = min(max(end, FILLED_AT_LEAST), FILLED_AT_MOST) if fill and end > self._filled else 0
+        ahead = min(max(GROUPS_AHEAD * len(content), FILLED_AT_LEAST), FILLED_AT_MOST)
+        zeros = ahead if fill and end > self._filled else 0
         try:
             files.write_whole(self._descriptor, content + bytes(zeros))
             if zeros:
