@@ -33,7 +33,7 @@ def _gates() -> str:
 
 
 SHOWN = (
-    "experiment", "topology", "leaders in", "seeds", "verdict", "blast radius", "longest outage there",
+    "experiment", "topology", "leaders in", "arm", "seeds", "verdict", "blast radius", "longest outage there",
     "collateral, region-seconds", "acknowledged writes lost, per run",
 )  # fmt: skip
 
