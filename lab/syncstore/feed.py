@@ -99,7 +99,11 @@ class Feed:
         behind = {}
         for origin, entry in self.replica.vector.entries.items():
             held = self.stated.get(origin)
-            if held >= entry or self._primary(origin):
+            if held >= entry:
+                continue
+            if self._primary(origin):
+                if self._sent.get(origin, -1) < entry:  # it came while another way was the one for it
+                    self._pending[origin] = None
                 continue
             since, then = self._behind.get(origin, (now_ms, entry))
             behind[origin] = (now_ms, entry) if held >= then else (since, then)

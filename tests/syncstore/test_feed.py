@@ -172,6 +172,22 @@ def test_whoever_gets_on_is_left_to_its_own_source() -> None:
         assert sent(one, place * 500) == [], "it was one behind all the time, but never on the same one"
 
 
+def test_what_came_by_another_way_is_streamed_once_this_one_is_the_way_for_it() -> None:
+    """A gateway got it by a delta of a third region, and only then heard the region itself again, which is silent."""
+    replica = writer()
+    mine = {MINE}
+    one = Feed(replica, Vector({}, {}), mine.__contains__, LIMITS, lambda: 1, everything=False)
+    one.open = True
+    replica.take(*stream([record("k", of=FAR, sequence=1)]))
+    one.advanced(FAR)
+    mine.add(FAR)
+    assert sent(one) == []
+    one.states(Vector({}, {}), 100)
+    assert names(sent(one, 100)) == ["Stream"]
+    one.states(Vector({}, {}), 200)
+    assert sent(one, 200) == [], "it is on its way"
+
+
 def test_a_mark_that_the_peer_lacks_is_sent() -> None:
     replica = writer()
     replica.close("s/x", incarnation(2))
