@@ -13,6 +13,9 @@ from lab.syncstore.simulate.history import OK, Operation, version_seen
 from lab.syncstore.simulate.world import World
 from lab.syncstore.version import NO_VERSION, Version
 
+FINISHED_MS = 1000.0
+"""What is accepted and has no record is finished by then, if it still is what counts."""
+
 
 def ordered(operations: Sequence[Operation]) -> Iterator[str]:
     """What begins after something ended shows nothing older."""
@@ -34,10 +37,13 @@ def ordered(operations: Sequence[Operation]) -> Iterator[str]:
 
 
 def written(world: World) -> Iterator[str]:
-    """What a register showed became a record."""
+    """What a register showed became a record, unless a later decision took its place before anyone had to finish it."""
     for one in world.unwritten:
-        record = world.oracle.find(("", one.bucket, one.key), version_seen(one.seen))
-        if record is None or record.value != one.found:
+        place, shown = ("", one.bucket, one.key), version_seen(one.seen)
+        record = world.oracle.find(place, shown)
+        until_ms = one.completed_ms + FINISHED_MS
+        passed = any(other.version > shown and other.at_ms < until_ms for other in world.oracle.keys.get(place, ()))
+        if (record is None and not passed) or (record is not None and record.value != one.found):
             yield (
                 f"{one.client} get {one.key} at {one.node} showed {one.found[:40]!r} at {version_seen(one.seen)} at"
                 f" {one.completed_ms:.1f} ms, which never became a record"
