@@ -61,7 +61,7 @@ test: $(READY)
 test-slow: $(READY)
 	@$(BIN)/python -m pytest -m slow
 
-# SyncStore side by side with JetStream, about 20 minutes; BENCH_ROWS=1,2 for some of it. Leave the machine alone.
+# SyncStore side by side with JetStream, about 13 minutes; BENCH_ROWS=1,2 for some of it. Leave the machine alone.
 bench: $(READY)
 	@$(BIN)/python -m lab.bench $${BENCH_ROWS:+--rows="$$BENCH_ROWS"}
 

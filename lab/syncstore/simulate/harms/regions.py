@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 AGAIN_MS = 1000.0
 RETURN_MS = 1500.0
-"""An evicted region serves again so long after its links are whole: by then its reset is through."""
+"""An evicted region is let in again so long after its links are whole; its reset follows."""
 
 
 def skew(world: World, harm: Harm, chance: Random) -> Heal:
