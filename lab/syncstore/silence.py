@@ -46,6 +46,7 @@ class Silence:
 
     def spans(self, asked_ms: dict[str, float], now: float) -> list[tuple[str, float]]:
         """Each node that owes an answer, and its silence in ms since it was asked. asked_ms: of open calls."""
-        nodes = asked_ms.keys() | self._owed_ms.keys()
-        since = {node: min(asked_ms.get(node, inf), self._owed_ms.get(node, inf)) for node in nodes}
+        since = {
+            node: min(asked_ms.get(node, inf), self._owed_ms.get(node, inf)) for node in {**asked_ms, **self._owed_ms}
+        }
         return [(node, now - max(at, self._heard_ms.get(node, at))) for node, at in since.items()]

@@ -135,7 +135,7 @@ class Watched:
     def _snapshot_ends(self) -> None:
         """What was shown and is in the snapshot no more, is gone."""
         if self._fresh is not None and len(self._live) > 0:
-            for key in self._live.keys() - self._fresh:
+            for key in [one for one in self._live if one not in self._fresh]:
                 self._gone.put(key, _Gone(self._live.pop(key), True))
                 self._waiting[key] = Shown(Event("delete", key, None, ""))
         self._fresh = None
