@@ -53,8 +53,6 @@ class Small:
     paired: bool = False
     look: Look | None = None
     rots: bool = False
-    features: tuple[str, ...] = ()
-    """What all nodes speak beside what their plan says."""
     given: dict[str, Any] = field(default_factory=dict)
 
 
@@ -123,8 +121,6 @@ def broken(mutant: Mutant, seed: int) -> list[str]:
     if world.rots:
         return rotten(plan)
     run = Run(plan, harms=world.harms, hasty=True)
-    for host in run.world.hosts.values():
-        host.config = replace(host.config, features=(*host.config.features, *world.features))
     if world.look is not None:
         look = world.look
         run.world.timeline.at(plan.heal_ms - 1, lambda: run.broken.extend(look(run.world)))

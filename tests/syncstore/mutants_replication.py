@@ -148,7 +148,6 @@ MUTANTS = [
                 Harm(1500, 1500, "flood", ("r2",), 8),
                 Harm(3000, 2500, "resets", ("r1",), 60),
             ),
-            features=("resume",),
             given={"keys": 300, "costs": SLOW, "rate_per_s": 30.0},
         ),
         seed=6,

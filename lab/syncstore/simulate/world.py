@@ -23,6 +23,7 @@ from lab.syncstore.simulate.net import Network
 from lab.syncstore.simulate.oracle import Oracle
 from lab.syncstore.simulate.settings import COSTS, EPOCH_MS, LIMITS, SLOW, Costs
 from lab.syncstore.simulate.timeline import Timeline
+from lab.syncstore.wire import FEATURES
 
 CLUSTER = "world"
 CALLERS = 3
@@ -126,7 +127,7 @@ class World:
     def _config(self, region: str, node: str) -> Config:
         members = self.plan.members
         dial = {one: f"{one}:1" for nodes in members.values() for one in nodes}
-        features = () if node in self.plan.lacking else ("tokens",)
+        features = () if node in self.plan.lacking else FEATURES
         return Config(CLUSTER, region, node, members, dial, features, self.plan.limits)
 
     def _load(self, region: str, nodes: tuple[str, ...]) -> Load:

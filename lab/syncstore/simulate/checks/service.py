@@ -122,9 +122,11 @@ def kept(world: World, host: Host) -> Iterator[str]:
 
 
 def through_third(world: World, harm: Harm, others: Sequence[Harm]) -> Iterator[str]:
-    """Two regions that don't reach each other hear of each other through a third. Asked when `harm` ends."""
+    """Two regions that don't reach each other hear of each other through a third, if any. Asked when `harm` ends."""
     now_ms = world.timeline.now_ms
     since_ms = now_ms - THIRD_MS
+    if len(world.plan.names) < 3:
+        return
     if since_ms < harm.at_ms or any(one.at_ms + one.for_ms + AFTER_MS > since_ms for one in others):
         return
     for source, target in (harm.where, harm.where[::-1]):
