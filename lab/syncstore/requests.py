@@ -19,7 +19,7 @@ from lab.syncstore.replica import Replica
 from lab.syncstore.tombstones import absent
 from lab.syncstore.version import COUNTER_LIMIT, LATEST_MS
 from lab.syncstore.watches import Watcher, seen
-from lab.syncstore.wire import Fetch, Fetched, Reply, Request, array_of, encode, encode_record, records_of
+from lab.syncstore.wire import Fetch, Fetched, Reply, Request, Seen, array_of, encode, encode_record, records_of
 
 KEYS_BYTES = 256 * 1024
 MORE = "more"
@@ -69,7 +69,7 @@ class Requests:
         kind = self._kinds.get(request.bucket)
         if request.op == "put" and kind == LWW:
             small = 0 < len(request.key) <= KEY_BYTES // 4 and len(request.value) <= VALUE_BYTES
-            if small and request.seen is None and not request.expires and not link.roles:
+            if small and not request.expires and not link.roles and _is_version(request.seen):
                 self._write(link, request, request.value)
                 return
         error = self._refusal(link, request, kind)
@@ -142,8 +142,7 @@ class Requests:
             return Reply(number, "TooLarge", f"a value of {len(request.value)} bytes is above {VALUE_BYTES}")
         if not request.key and operation not in ("keys", "watch"):
             return Reply(number, "Refused", "expected a key, found none")
-        saw = request.seen
-        if saw is not None and not (0 <= saw.time <= LATEST_MS and 0 <= saw.counter < COUNTER_LIMIT):
+        if not _is_version(request.seen):
             return Reply(number, "Refused", "what the session says it has seen is no version")
         if not 0 <= request.expires <= LATEST_MS:
             return Reply(number, "Refused", f"expected an expiry before the year 2200, found {request.expires}")
@@ -429,6 +428,10 @@ class Requests:
         firsts = [one.since_ms for one in self.readers[:1]]
         firsts += [one.since_ms + self.core.config.limits.ready_after_ms for one in self.resumers]
         return min(firsts) + self.core.config.limits.behind_ms
+
+
+def _is_version(saw: Seen | None) -> bool:
+    return saw is None or (0 <= saw.time <= LATEST_MS and 0 <= saw.counter < COUNTER_LIMIT)
 
 
 def _is_number(text: str) -> bool:

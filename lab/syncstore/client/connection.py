@@ -32,6 +32,10 @@ if TYPE_CHECKING:
     from lab.syncstore.client.address import Address
 
 
+TOGETHER = 128
+"""So many requests make a frame that goes at once: the node works on it while its client asks on."""
+
+
 class Owner(Protocol):
     """Whom a connection tells what happens, once it stands."""
 
@@ -67,9 +71,11 @@ class Connection(asyncio.Protocol):
             self._transport.write(framed(encode(hello)))
 
     def send(self, request: Request) -> None:
-        """Goes out with all others of this loop turn."""
+        """Goes out with all others of this loop turn, or with the first that make a lot."""
         self._queue.append(request)
-        if not self._flushing:
+        if len(self._queue) == TOGETHER:
+            self._flush()
+        elif not self._flushing:
             self._flushing = True
             self._loop.call_soon(self._flush)
 
