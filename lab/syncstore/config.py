@@ -20,6 +20,8 @@ class Limits:
     credit_bytes: int = 4 * 1024 * 1024
     """What a region may send before the receiver has worked it off."""
     wan_frame_bytes: int = 64 * 1024
+    logged_a_sync_bytes: int = 128 * 1024
+    """Of a delta, about so much goes to the log between two syncs: own writes wait for the same ones."""
     degraded_after_ms: float = 50
     """Without any in-region peer's word for so long a write is acknowledged as degraded."""
     write_timeout_ms: float = 2000

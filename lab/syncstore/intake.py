@@ -7,6 +7,9 @@ that whatever a region sends, the own one's requests are looked at first.
 
 from __future__ import annotations
 
+from collections import deque
+from dataclasses import dataclass, field
+
 from lab.syncstore import entries
 from lab.syncstore.acks import Waiting
 from lab.syncstore.core import STATES, Core
@@ -39,12 +42,26 @@ BUCKET_RECORDS = 2000
 """Of a hash bucket that differs, at most so many are exchanged at once."""
 
 
+@dataclass(eq=False)
+class _Whole:
+    """A delta or reset of which every part is here. unlogged: what of it the log has still to take, before the first
+    record is merged."""
+
+    replica: Replica
+    applying: Applying
+    link: Link
+    is_reset: bool = False
+    unlogged: deque[bytes] = field(default_factory=deque)
+
+
 class Intake:
     def __init__(self, core: Core) -> None:
         self.core = core
         self._source = OWN
-        self._queue: list[tuple[Replica, Applying, Link, bool]] = []
-        """Whole deltas being merged, in slices: (replica, applying, link, whether it is a reset)."""
+        self._queue: list[_Whole] = []
+        """In order; the first one is being logged or merged, in slices."""
+        self._waits_for_disk = False
+        self._room_bytes = self._room_since = 0
         self.inboxes: dict[Link, None] = {}
         self.lost: list[Waiting] = []
         """Own writes whose incarnation ended before they were acknowledged: they may have happened."""
@@ -88,7 +105,7 @@ class Intake:
                 except Malformed as error:
                     self.core.drop(link, str(error), "malformed")
             self.inboxes.pop(link, None)
-        return bool(self._queue)
+        return bool(self._queue) and not self._waits_for_disk
 
     def _take(self, link: Link, message: Message, body: bytes) -> None:
         if isinstance(message, Stream):
@@ -182,30 +199,45 @@ class Intake:
             return
         if replica.applying is not None or replica.vector.covers_all(end.vector):
             return  # another one is on its way in; the peer sees from the vector what is still lacking
-        for _, part in staging.parts:
-            self.core.append(part)
-        self.core.append(body)
-        self._queue.append((replica, Applying(replica, staging.parts, end), link, False))
+        unlogged = deque([*(part for _, part in staging.parts), body])
+        self._queue.append(_Whole(replica, Applying(replica, staging.parts, end), link, unlogged=unlogged))
         self.core.counters["deltas_taken"] += 1
         if link.purpose == PEER:
             self._apply(self.core.config.limits.slice_records)
 
     def _apply(self, count: int) -> None:
         while self._queue and count > 0:
-            replica, applying, link, is_reset = self._queue[0]
-            self._source = FROM_PEER if link.purpose == PEER else FROM_REGION
+            one = self._queue[0]
+            self._waits_for_disk = not self._logged(one.unlogged)
+            if self._waits_for_disk:
+                return
+            self._source = FROM_PEER if one.link.purpose == PEER else FROM_REGION
             try:
-                done = applying.step(count)
+                done = one.applying.step(count)
             finally:
                 self._source = OWN
             if not done:
                 return
             self._queue.pop(0)
             count -= self.core.config.limits.slice_records // 4
-            if is_reset:
-                self._replaced(replica, applying, link)
+            if one.is_reset:
+                self._replaced(one.replica, one.applying, one.link)
             else:
-                self._applied(replica, applying, link)
+                self._applied(one.replica, one.applying, one.link)
+
+    def _logged(self, unlogged: deque[bytes]) -> bool:
+        """Log some more; True once all of it stands in the log. A disk that fails is not waited for: only a snapshot
+        mends it then, and there is none of half a delta."""
+        core = self.core
+        if core.synced > self._room_since:
+            self._room_bytes, self._room_since = core.config.limits.logged_a_sync_bytes, core.synced
+        while unlogged:
+            if self._room_bytes <= 0 and not core.storage:
+                core.urgent = True
+                return False
+            self._room_bytes -= len(unlogged[0])
+            core.append(unlogged.popleft())
+        return True
 
     def _applied(self, replica: Replica, applying: Applying, link: Link) -> None:
         vector: Vector = applying.end.vector
@@ -231,12 +263,12 @@ class Intake:
             return
         fresh = Replica(end.scope, 0)
         fresh.on_placed = lambda record, old: None
-        self._queue.append((fresh, Applying(fresh, [*staging.parts], end), link, True))
+        self._queue.append(_Whole(fresh, Applying(fresh, [*staging.parts], end), link, is_reset=True))
 
     def _replaced(self, fresh: Replica, applying: Applying, link: Link) -> None:
         """The snapshot takes the table's place; what only this region wrote is written again."""
         core, replica = self.core, self.core.replicas[fresh.scope]
-        self._queue = [one for one in self._queue if one[0] is not replica]
+        self._queue = [one for one in self._queue if one.replica is not replica]
         core.flush_batch(replica)
         survivors = self._survivors(replica, fresh)
         gone = self._deleted_registers(replica, fresh, survivors)

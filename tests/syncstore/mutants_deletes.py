@@ -169,7 +169,7 @@ MUTANTS = [
             3,
             8.0,
             harms=(Harm(1200, 3500, "skew-one", ("r1n1",), 3000), Harm(2200, 300, "blank", ("r1n2",))),
-            given={"keys": 40, "rate_per_s": 100.0},
+            given={"keys": 40, "limits": replace(LIMITS, logged_a_sync_bytes=2**20), "rate_per_s": 100.0},
         ),
         seed=15,
     ),

@@ -56,7 +56,7 @@ class Oracle:
     # lost with its node (a torn tail, a lost disk) before anybody else had it is not among that.
 
     def looked_at(self, scope: str, vector: Vector) -> None:
-        """A node's vector, now and then, of every node that is up."""
+        """A node's vector, of every node that is up: now and then, and before `names` is asked about its marks."""
         for place, last in self.last.items():
             if place[0] != scope or place in self._closed:
                 continue

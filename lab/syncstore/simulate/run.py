@@ -10,8 +10,10 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Any
 
-from lab.syncstore.record import Record
+from lab.syncstore.core import RETURNED, STATES
+from lab.syncstore.record import GLOBAL, Record
 from lab.syncstore.simulate.chance import fork
 from lab.syncstore.simulate.checks import answers, brief, content, registers, rest, service
 from lab.syncstore.simulate.faults import schedule
@@ -86,6 +88,7 @@ class Run:
         timeline.run_until(end_ms)
         while timeline.now_ms < end_ms + REST_MS and self._restless():
             timeline.run_until(timeline.now_ms + STEP_MS)
+        self._tell_oracle()
         self.broken += rest.final(world)
         self.broken += service.retried(world)
         self.broken += registers.ordered(world.operations())
@@ -107,6 +110,7 @@ class Run:
         self.broken += answers.overwrites(self.world, record)
 
     def _taken(self, host: Host) -> None:
+        self._tell_oracle()  # of the marks that came with the delta
         self.broken += content.merge_of_its_vector(self.world, host)
 
     def _left(self, harm: Harm) -> None:
@@ -121,10 +125,14 @@ class Run:
 
     def _tell_oracle(self) -> None:
         for host in self.world.hosts.values():
-            # What an evicted region holds, the others close its incarnations without.
-            if host.engine is not None and host.region not in self.world.evicted:
-                for scope, replica in host.engine.replicas.items():
+            for scope, replica in host.engine.replicas.items() if host.engine is not None else ():
+                if scope != GLOBAL or not self._is_away(host, replica):
                     self.world.oracle.looked_at(scope, replica.vector)
+
+    def _is_away(self, host: Host, replica: Any) -> bool:
+        """Whether its region was evicted and it has had no reset since: others close incarnations without what it
+        holds, but not without what it holds once it is back."""
+        return host.region in self.world.evicted and replica.table.get(STATES, host.region + RETURNED) is None
 
     def _look(self) -> None:
         """Invariant 1 over all pairs; the merge of one node, another one each time."""

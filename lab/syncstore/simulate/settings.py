@@ -19,6 +19,7 @@ LIMITS = Limits(
     unsent_bytes=16 * 1024,
     credit_bytes=32 * 1024,
     wan_frame_bytes=1536,
+    logged_a_sync_bytes=2048,
     slice_records=5,
     # Minutes in earnest: nothing would ever be dropped, closed or forgotten in a world of 15 s.
     tombstone_age_ms=800,
