@@ -6,7 +6,7 @@ old is forgotten. So both reading and writing cost what a dictionary costs, and 
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from sys import intern
 from typing import Generic, TypeVar
 
@@ -26,6 +26,9 @@ class Recent(Generic[K, V]):
 
     def __len__(self) -> int:
         return len(self._young.keys() | self._old.keys())
+
+    def __iter__(self) -> Iterator[K]:
+        return iter({**self._old, **self._young})
 
     def get(self, key: K) -> V | None:
         found = self._young.get(key)

@@ -64,6 +64,8 @@ class Replica:
         self._batch_bytes = 0
         self.on_placed: Callable[[Record, Record | None], None] = lambda record, old: None
         """Told of every record that becomes a key's present one, with the one before."""
+        self.on_ended: Callable[[str], None] = lambda scope: None
+        """Told the scope when incarnations were closed."""
 
     # -- own writes ------------------------------------------------------------------------------
 
@@ -193,11 +195,22 @@ class Replica:
 
     @contextmanager
     def remembering_ends(self) -> Iterator[None]:
-        before = dict(self.vector.entries)
+        before, closed = dict(self.vector.entries), dict(self.vector.closed)
         yield
         self.ended |= {origin: entry for origin, entry in before.items() if origin not in self.vector.entries}
         for origin in list(islice(self.ended, max(0, len(self.ended) - ENDS_KEPT))):
             del self.ended[origin]
+        if self.vector.closed != closed:
+            self.on_ended(self.scope)
+
+    def lacks(self, shown: dict[str, int]) -> dict[str, int]:
+        """Of what was shown elsewhere, origin → sequence, all that this node does not hold."""
+        return {origin: entry for origin, entry in shown.items() if entry > 0 and not self.vector.covers(origin, entry)}
+
+    def lost(self, shown: dict[str, int]) -> dict[str, int]:
+        """Of closed incarnations of which more was shown than was held here at their end: what was held."""
+        held = {origin: self.ended.get(origin, 0) for origin in shown if self.vector.is_closed(origin)}
+        return {origin: entry for origin, entry in held.items() if shown[origin] > entry}
 
     def state(self) -> Iterator[bytes]:
         """The whole state as it is now, as the frames of a reset: a snapshot."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 
 from lab.syncstore.acks import Waiting
 from lab.syncstore.core import EVICTED, RETURNED, STATES, Core
@@ -17,8 +18,8 @@ from lab.syncstore.links import Link
 from lab.syncstore.record import GLOBAL, KEY_BYTES, LWW, REGISTER, VALUE_BYTES, Record, bucket_parts
 from lab.syncstore.replica import Replica
 from lab.syncstore.tombstones import absent
-from lab.syncstore.version import COUNTER_LIMIT, LATEST_MS
-from lab.syncstore.watches import Watcher, seen
+from lab.syncstore.version import COUNTER_LIMIT, LATEST_MS, parts
+from lab.syncstore.watches import OWED, Watcher, seen
 from lab.syncstore.wire import Fetch, Fetched, Reply, Request, Seen, array_of, encode, encode_record, records_of
 
 KEYS_BYTES = 256 * 1024
@@ -28,6 +29,8 @@ CHANGES = ("put", "delete", "create", "update")
 DATA = (*CHANGES, "get", "keys", "watch")
 WAITING_AT_MOST = 20_000
 WRITES_WAITING_AT_MOST = 100_000
+OWED_AT_MOST = 256
+"""Of what a watcher was shown elsewhere, so many incarnations are remembered for it."""
 ISSUED = ""
 """A token's entry that is no origin's: the wall time at which the node made it."""
 REGION_STATES = ("serving", "draining", "drained", "evicted")
@@ -63,6 +66,8 @@ class Requests:
         self._fetched: dict[int, Record | None] = {}
         self.registers: Callable[[Link, Request], None] | None = None
         self._kinds: dict[str, str] = {}
+        for replica in core.replicas.values():
+            replica.on_ended = self._ended
 
     def asked(self, link: Link, request: Request) -> None:
         core = self.core
@@ -330,28 +335,45 @@ class Requests:
         replica = self._replica(request)
         secured = self.core.acks[replica.scope].secured
         watcher = Watcher(link.number, request.number, request.bucket, request.key, secured)
-        if request.resume:
-            resumer = Resumer(watcher, request.resume, self.core.now.mono_ms)
+        if not request.resume:
+            self._begin(watcher)
+        elif not all(one == ISSUED or _is_origin(one.removeprefix(OWED)) for one in request.resume):
+            self._begin(watcher, {})
+        else:
+            resumer = _resumer(watcher, request.resume, self.core.now.mono_ms)
             if not self._resumed(resumer):
                 self.resumers.append(resumer)
-            return
-        self._begin(watcher, compacted=False)
 
     def _unwatch(self, link: int, number: int) -> None:
         self.core.watches.end(link, number)
         self.resumers = [one for one in self.resumers if (one.watcher.link, one.watcher.number) != (link, number)]
 
-    def _begin(self, watcher: Watcher, *, compacted: bool) -> None:
-        shelf = self.core.replicas[watcher.bucket.partition("/")[0]].table.shelves.get(watcher.bucket)
-        watcher.begin(iter(list(shelf.with_prefix(watcher.prefix)) if shelf is not None else []), compacted=compacted)
+    def _begin(self, watcher: Watcher, shown: dict[str, int] | None = None) -> None:
+        """shown: origin → sequence, what the watcher was shown before; None: nothing."""
+        replica = self.core.replicas[watcher.bucket.partition("/")[0]]
+        shelf = replica.table.shelves.get(watcher.bucket)
+        snapshot = list(shelf.with_prefix(watcher.prefix)) if shelf is not None else []
+        watcher.begin(iter(snapshot), compacted=shown is not None, lost=replica.lost(shown or {}))
+        _owe(watcher, replica, shown or {})
         self.core.watches.add(watcher)
 
     def begin_anew(self, scope: str) -> None:
         """After a reset: what was shown may be no more; every watch gets a fresh snapshot."""
-        for watcher in self.core.watches.all():
-            if watcher.bucket.startswith(f"{scope}/"):
-                self.core.watches.end(watcher.link, watcher.number)
-                self._begin(watcher, compacted=True)
+        given_up = self.core.replicas[scope].given_up.entries
+        for watcher in self._watchers(scope):
+            self._begin(watcher, _joined(given_up, watcher.owed))
+
+    def _ended(self, scope: str) -> None:
+        """Incarnations were closed: what was shown of them elsewhere and was not here by then, is lost."""
+        replica = self.core.replicas[scope]
+        for watcher in self._watchers(scope):
+            if replica.lost(watcher.owed):
+                self._begin(watcher, watcher.owed)
+            else:
+                _owe(watcher, replica, watcher.owed)
+
+    def _watchers(self, scope: str) -> list[Watcher]:
+        return [one for one in self.core.watches.all() if one.bucket.startswith(f"{scope}/")]
 
     def _resumed(self, resumer: Resumer) -> bool:
         """Go on from a token, or begin anew where that can't be."""
@@ -360,18 +382,10 @@ class Requests:
             return True
         replica = core.replicas[watcher.bucket.partition("/")[0]]
         token = {origin: entry for origin, entry in resumer.token.items() if origin != ISSUED}
-        try:
-            covered = all(replica.vector.covers(origin, entry) for origin, entry in token.items() if entry > 0)
-            forgotten = {**replica.floor.vector.entries, **replica.dropped_of_closed}
-            known = all(token.get(origin, 0) >= entry for origin, entry in forgotten.items())
-            # More of a closed incarnation than was held here at its end: what was shown is lost.
-            known &= all(
-                entry <= replica.ended.get(origin, 0)
-                for origin, entry in token.items()
-                if entry > 0 and replica.vector.is_closed(origin)
-            )
-        except ValueError:
-            covered, known = True, False
+        shown = _joined(token, watcher.owed)
+        covered = not replica.lacks(token)
+        forgotten = {**replica.floor.vector.entries, **replica.dropped_of_closed}
+        known = all(token.get(origin, 0) >= entry for origin, entry in forgotten.items()) and not replica.lost(shown)
         issued_ms = resumer.token.get(ISSUED, 0)
         expired_since = 0 < replica.floor.expired >= issued_ms
         older = bool(replica.floor.vector.closed) and issued_ms < core.began_wall_ms
@@ -380,7 +394,7 @@ class Requests:
             watcher.go_on(self._missed(replica, watcher, token), core.now.wall_ms)
             return True
         if covered or core.now.mono_ms - resumer.since_ms >= core.config.limits.ready_after_ms:
-            self._begin(watcher, compacted=True)
+            self._begin(watcher, shown)
             return True
         return False
 
@@ -407,6 +421,8 @@ class Requests:
             token = tokens.get(scope)
             if token is None:
                 token = tokens[scope] = {**core.acks[scope].shown(), ISSUED: core.now.wall_ms}
+            if watcher.owed:
+                _owe(watcher, core.replicas[scope], watcher.owed)
             while link_has_room(watcher.link):
                 frame = watcher.next(core.now.wall_ms, token)
                 if frame is None:
@@ -432,6 +448,28 @@ class Requests:
 
 def _is_version(saw: Seen | None) -> bool:
     return saw is None or (0 <= saw.time <= LATEST_MS and 0 <= saw.counter < COUNTER_LIMIT)
+
+
+def _resumer(watcher: Watcher, token: dict[str, int], now_ms: float) -> Resumer:
+    watcher.owed = {one.removeprefix(OWED): entry for one, entry in token.items() if one.startswith(OWED)}
+    return Resumer(watcher, {one: entry for one, entry in token.items() if not one.startswith(OWED)}, now_ms)
+
+
+def _owe(watcher: Watcher, replica: Replica, shown: dict[str, int]) -> None:
+    """Remember what of it is not here yet."""
+    watcher.owed = dict(islice(replica.lacks(shown).items(), OWED_AT_MOST))
+
+
+def _joined(one: dict[str, int], other: dict[str, int]) -> dict[str, int]:
+    """What either was shown."""
+    return one | {origin: max(entry, one.get(origin, 0)) for origin, entry in other.items()}
+
+
+def _is_origin(text: str) -> bool:
+    try:
+        return bool(parts(text))
+    except ValueError:
+        return False
 
 
 def _is_number(text: str) -> bool:

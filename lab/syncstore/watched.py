@@ -1,7 +1,8 @@
 """What a watch has shown, and what it has still to show: in order per key, on whichever node it goes on.
 
 Owns the versions shown, the changes not taken yet (coalesced by key), the resume token, and the
-comparison of a fresh snapshot with what was shown before. Knows nothing of connections or tasks.
+comparison of a fresh snapshot with what was shown before. Nothing older is shown after something newer,
+unless that is lost with the disks that held it. Knows nothing of connections or tasks.
 
 What it remembers is bounded by the live keys under its prefix, and the last `GONE` deleted ones.
 """
@@ -9,15 +10,19 @@ What it remembers is bounded by the live keys under its prefix, and the last `GO
 from __future__ import annotations
 
 from collections import OrderedDict
+from sys import intern
 from typing import NamedTuple
 
 import msgspec
 
 from lab.syncstore.recent import Recent
+from lab.syncstore.vector import WHOLE
 from lab.syncstore.wire import Change, Changes, Seen
 
 GONE = 65_536
 PRESENT = frozenset(("put", "superseded"))
+NOTHING = Seen(-1, 0, "", "", 0)
+"""What was shown of a key is lost: every version is above it."""
 
 
 class Event(msgspec.Struct, frozen=True, gc=False):
@@ -44,7 +49,7 @@ class Shown(NamedTuple):
 class _Gone(NamedTuple):
     """found_absent: told by no deletion but by a snapshot that lacks the key, from a node that may be behind."""
 
-    version: tuple[int, int, str]
+    seen: Seen
     found_absent: bool
 
 
@@ -56,7 +61,7 @@ class Watched:
         self.resumed = False
         """Whether the first node went on from `resume`: else a snapshot was shown."""
         self._received = resume
-        self._live: dict[str, tuple[int, int, str]] = {}
+        self._live: dict[str, Seen] = {}
         self._gone: Recent[str, _Gone] = Recent(GONE)
         self._waiting: OrderedDict[str | None, Shown] = OrderedDict()
         self._fresh: set[str] | None = None
@@ -81,6 +86,7 @@ class Watched:
         """One frame of the node's."""
         if changes.compacted:
             self._received, self._fresh = None, set()
+            self._forget(changes.lost)
         elif changes.initial and self._fresh is None:
             self._fresh = set()
         elif not changes.initial:
@@ -105,32 +111,45 @@ class Watched:
         if self._fresh is not None:
             self._fresh.add(change.key)
         seen = change.seen
-        version = (seen.time, seen.counter, seen.maker)
+        seen.origin, seen.maker = intern(seen.origin), intern(seen.maker)  # few texts for many keys
         present = change.kind in PRESENT
-        if not self._is_news(change.key, version, present):
+        if not self._is_news(change.key, seen, present):
             return
         if present:
-            self._live[change.key] = version
+            self._live[change.key] = seen
             self._gone.drop(change.key)
         else:
             self._live.pop(change.key, None)
-            self._gone.put(change.key, _Gone(version, False))
+            self._gone.put(change.key, _Gone(seen, False))
         value = change.value if present else None
         event = Event(change.kind, change.key, value, change.revision, change.degraded)
         self._waiting[change.key] = Shown(event, seen)  # in the place of what was not taken yet
 
-    def _is_news(self, key: str, version: tuple[int, int, str], present: bool) -> bool:
-        live = self._live.get(key)
+    def _is_news(self, key: str, seen: Seen, present: bool) -> bool:
+        version, live = _version(seen), self._live.get(key)
         if live is not None:  # an expiry has the version of what expired
-            return version > live or (version == live and not present)
+            return version > _version(live) or (version == _version(live) and not present)
         gone = self._gone.get(key)
         if gone is None:
             return True
         if not present:
-            if version > gone.version:
-                self._gone.put(key, _Gone(version, False))
+            if version > _version(gone.seen):
+                self._gone.put(key, _Gone(seen, False))
             return False  # it was told already that the key is gone
-        return version > gone.version or (gone.found_absent and version == gone.version)
+        return version > _version(gone.seen) or (gone.found_absent and version == _version(gone.seen))
+
+    def _forget(self, lost: dict[str, int]) -> None:
+        """What was shown and is lost: whatever the key is now is news, though its version may be older."""
+
+        def is_lost(seen: Seen) -> bool:
+            return seen.sequence > lost.get(seen.origin, WHOLE)
+
+        for key in [one for one, seen in self._live.items() if is_lost(seen)] if lost else ():
+            self._live[key] = NOTHING
+        for key in self._gone if lost else ():
+            gone = self._gone.get(key)
+            if gone is not None and is_lost(gone.seen):
+                self._gone.drop(key)
 
     def _snapshot_ends(self) -> None:
         """What was shown and is in the snapshot no more, is gone."""
@@ -150,3 +169,7 @@ class Watched:
         """The token may be handed out once all that it covers was taken."""
         if not self._waiting and self._fresh is None:
             self.token = self._received
+
+
+def _version(seen: Seen) -> tuple[int, int, str]:
+    return seen.time, seen.counter, seen.maker

@@ -14,6 +14,8 @@ from lab.syncstore.wire import Change, Changes, Seen
 
 FRAME_BYTES = 64 * 1024
 CHANGE_BYTES = 160
+OWED = "?"
+"""Before an origin in a token: what was shown of it elsewhere, and whoever made the token did not hold."""
 
 
 def seen(record: Record) -> Seen:
@@ -33,10 +35,14 @@ class Watcher:
         self._snapshot: Iterator[Record] = iter(())
         self._in_snapshot = False
         self._compacted = self._greets = False
+        self._lost: dict[str, int] = {}
+        self.owed: dict[str, int] = {}
+        """Origin → the sequence up to which it was shown elsewhere and which is lacking here: it comes, or is lost."""
         self._waiting: dict[str, tuple[Record, str, bool]] = {}
 
-    def begin(self, snapshot: Iterator[Record], *, compacted: bool) -> None:
+    def begin(self, snapshot: Iterator[Record], *, compacted: bool, lost: dict[str, int] | None = None) -> None:
         self._snapshot, self._in_snapshot, self._compacted = snapshot, True, compacted
+        self._lost = lost or {}
         self._waiting.clear()
 
     def go_on(self, missed: list[Record], wall_ms: int) -> None:
@@ -66,7 +72,7 @@ class Watcher:
             size += CHANGE_BYTES + len(items[-1].value) + len(key)
             if size > FRAME_BYTES:
                 break
-        return Changes(self.number, items, token=None if self._waiting else token)
+        return Changes(self.number, items, token=self._token(token))
 
     def _next_of_snapshot(self, wall_ms: int, token: dict[str, int]) -> Changes | None:
         items, size = [], 0
@@ -76,14 +82,21 @@ class Watcher:
             items.append(change(record, "put", not self._secured(record)))
             size += CHANGE_BYTES + len(items[-1].value) + len(record.key)
             if size > FRAME_BYTES:
-                return Changes(self.number, items, initial=True, compacted=self._first())
+                return self._of_snapshot(items)
         self._in_snapshot = False
-        token_now = None if self._waiting else token
-        return Changes(self.number, items, initial=True, whole=True, compacted=self._first(), token=token_now)
+        return self._of_snapshot(items, self._token(token))
 
-    def _first(self) -> bool:
+    def _of_snapshot(self, items: list[Change], token: dict[str, int] | None = None) -> Changes:
         compacted, self._compacted = self._compacted, False
-        return compacted
+        lost, self._lost = self._lost, {}
+        whole = not self._in_snapshot
+        return Changes(self.number, items, True, whole, compacted, token, lost)
+
+    def _token(self, token: dict[str, int]) -> dict[str, int] | None:
+        """With what is owed, so that the next node owes it too."""
+        if self._waiting:
+            return None
+        return token | {OWED + origin: entry for origin, entry in self.owed.items()}
 
 
 class Watches:

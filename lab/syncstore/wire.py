@@ -262,7 +262,8 @@ class Change(_Frame):
 
 class Changes(_Frame, tag=34):
     """Of the watch a request `number` opened. initial: part of the snapshot; whole: the snapshot ends here.
-    compacted: the resume token was of no use, a fresh snapshot follows. token: resume from here."""
+    compacted: the resume token was of no use, a fresh snapshot follows. token: resume from here. lost, beside
+    compacted: origin → the last sequence that is left of it; what was shown beyond that is no more."""
 
     number: int
     items: list[Change]
@@ -270,6 +271,7 @@ class Changes(_Frame, tag=34):
     whole: bool = False
     compacted: bool = False
     token: dict[str, int] | None = None
+    lost: dict[str, int] = {}
 
 
 class Goodbye(_Frame, tag=35):

@@ -11,6 +11,7 @@ from lab.syncstore.core import STATES, _frames
 from lab.syncstore.record import KEY_BYTES, VALUE_BYTES
 from lab.syncstore.requests import MORE
 from lab.syncstore.version import COUNTER_LIMIT, LATEST_MS, version_of
+from lab.syncstore.watches import OWED
 from lab.syncstore.wire import Changes, Replies, Reply, Request, Requests, Seen, decode, encode, framed
 from tests.syncstore.engines import LOCAL, LWW, ONE, REGISTER, TWO, WALL_MS, Net, origin_of
 
@@ -395,6 +396,81 @@ def test_a_token_is_waited_for_while_it_may_still_be_covered() -> None:
     net.run(1200)
     assert not any(frame.compacted for frame in other.frames[resumed])
     assert other.shown(resumed)[-1] == ("put", "k", b"2")
+
+
+def _shown_alone(net: Net) -> dict[str, int]:
+    """A watch's token; the last that it was shown, k = 2, is held by node a alone, and then by nobody."""
+    client = net.client("a")
+    client.put("k", b"1")
+    net.run(100)
+    for node in "bc":
+        net.cut("a", node)
+    watch = client.watch()
+    client.put("k", b"2")
+    net.run(100)
+    assert client.shown(watch)[-1] == ("put", "k", b"2")
+    net.stop("a")
+    return client.token(watch)
+
+
+def _comes_back_blank(net: Net) -> None:
+    """And its former incarnation is closed everywhere."""
+    net.heal()
+    net.restart("a", blank=True)
+    net.until(lambda: all(one.replicas["global"].vector.closed for one in net.engines.values()))
+    net.run(10)
+
+
+@pytest.mark.parametrize("moves", [False, True])
+def test_a_watch_that_was_shown_what_is_lost_is_told_so_once_that_is_certain(moves: bool) -> None:
+    net = Net(ONE).ready()
+    token = _shown_alone(net)
+    other = net.client("b")
+    resumed = other.watch(resume=token)
+    net.run(2300)
+    behind = other.frames[resumed][-1]
+    assert behind.compacted
+    assert behind.lost == {}, "it may come yet"
+    if moves:
+        other = net.client("c")
+        resumed = other.watch(resume=behind.token)
+        assert not any(frame.compacted for frame in other.frames[resumed]), "no need to wait for it again"
+    _comes_back_blank(net)
+    last = other.frames[resumed][-1]
+    assert last.compacted
+    assert list(last.lost) == [net.at("b", "k").origin]
+    assert [(one.key, one.value) for one in last.items] == [("k", b"1")]
+    assert last.token is not None
+    assert not any(one.startswith(OWED) for one in last.token)
+
+
+def test_a_watch_that_returns_after_what_it_was_shown_is_lost_begins_anew_at_once() -> None:
+    net = Net(ONE).ready()
+    token = _shown_alone(net)
+    _comes_back_blank(net)
+    other = net.client("b")
+    (frame,) = other.frames[other.watch(resume=token)]
+    assert frame.compacted
+    assert list(frame.lost) == [net.at("b", "k").origin]
+
+
+def test_a_watch_is_owed_nothing_once_what_it_was_shown_has_come() -> None:
+    net = Net(ONE).ready()
+    client = net.client("a")
+    for node in "bc":
+        net.cut("a", node)
+    watch = client.watch()
+    client.put("k", b"1")
+    net.run(100)
+    other = net.client("b")
+    resumed = other.watch(resume=client.token(watch))
+    net.run(2300)
+    owed = [one for one in other.token(resumed) if one.startswith(OWED)]
+    assert owed == [OWED + net.engines["a"].core.origin]
+    net.heal()
+    net.until(lambda: ("put", "k", b"1") in other.shown(resumed))
+    assert not any(one.startswith(OWED) for one in other.token(resumed))
+    assert [frame.compacted for frame in other.frames[resumed]].count(True) == 1
 
 
 def test_a_watch_that_waits_to_go_on_can_be_ended() -> None:

@@ -85,6 +85,15 @@ FRESH = {
         ["put a r5"],
     ),
     "gone, then an older one": ([snapshot(compacted=True), frame(change("a", 4))], ["delete a "]),
+    "older there: what was shown is lost": (
+        [snapshot(change("a", 4), compacted=True, lost={ORIGIN: 4})],
+        ["put a r4"],
+    ),
+    "older there: what is lost was not shown": ([snapshot(change("a", 4), compacted=True, lost={ORIGIN: 5})], []),
+    "gone and lost, then an older one": (
+        [snapshot(compacted=True, lost={ORIGIN: 4}), frame(change("a", 4))],
+        ["put a r4"],
+    ),
     "gone, then its deletion comes": ([snapshot(compacted=True), frame(change("a", 7, "delete"))], ["delete a "]),
 }
 
@@ -108,6 +117,17 @@ def test_a_deleted_key_stays_deleted_when_a_snapshot_from_behind_still_has_it() 
     watched.reopen()
     watched.changed(snapshot(change("a", 5), compacted=True))
     assert shown(watched) == []
+
+
+def test_a_deleted_key_is_back_when_its_deletion_is_lost() -> None:
+    watched = Watched()
+    watched.changed(snapshot(change("a", 5), change("b", 6)))
+    for key, time in (("a", 7), ("b", 8)):
+        watched.changed(frame(change(key, time, "delete")))
+    shown(watched)
+    watched.reopen()
+    watched.changed(snapshot(change("a", 5), change("b", 6), compacted=True, lost={ORIGIN: 7}))
+    assert shown(watched) == ["put b r6"]
 
 
 def test_a_token_is_handed_out_once_all_it_covers_was_taken() -> None:

@@ -63,7 +63,8 @@ class Operation:
 class WatchLog:
     """What a watch over a prefix has shown its user, through all the nodes it moved over.
 
-    latest: key → (version shown last, whether it is there). broken: versions that went back.
+    latest: key → (version shown last, whether it is there). went_back: (key, version before, what was seen),
+    wherever an older version was shown after a newer one.
     """
 
     region: str
@@ -76,17 +77,18 @@ class WatchLog:
     told: int = 0
     resumed: int = 0
     compacted: int = 0
-    broken: list[str] = field(default_factory=list)
+    went_back: list[tuple[str, Version, str]] = field(default_factory=list)
 
     def shown(self, event: Event, node: str, at_ms: float) -> None:
         """Shows its user one thing."""
         self.told += 1
         before = self.latest.get(event.key, ("", False))[0]
         if event.revision and before and version_of(event.revision) < version_of(before):
-            self.broken.append(
+            sentence = (
                 f"a watch of {self.client} on {self.bucket} showed {event.key!r} as {event.revision} from {node}"
                 f" at {at_ms:.1f} ms, after it had shown {before}"
             )
+            self.went_back.append((event.key, version_of(before), sentence))
         self.latest[event.key] = (event.revision or before, event.value is not None)
 
 

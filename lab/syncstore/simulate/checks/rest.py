@@ -7,7 +7,7 @@ from typing import Any
 
 from lab.syncstore.record import SCOPES, Record
 from lab.syncstore.simulate.checks.content import equal_where_vectors_are, merge_of_its_vector, told
-from lab.syncstore.simulate.history import FAIL, OK, Operation, version_seen
+from lab.syncstore.simulate.history import FAIL, OK, Operation, WatchLog, version_seen
 from lab.syncstore.simulate.host import Host
 from lab.syncstore.simulate.world import World
 from lab.syncstore.version import Version
@@ -155,7 +155,9 @@ def last_shown(world: World) -> Iterator[str]:
     passed an expiry before, a node that served it earlier may have told of it already.
     """
     for watched in world.watches():
-        yield from watched.broken
+        for key, before, sentence in watched.went_back:
+            if not _lost(world, watched, key, before):
+                yield sentence
         host = world.hosts.get(watched.node) or world.region(watched.region)[0]
         scope = watched.bucket.partition("/")[0]
         shelf = host.engine.replicas[scope].table.shelves.get(watched.bucket)
@@ -177,3 +179,14 @@ def last_shown(world: World) -> Iterator[str]:
                     f"the watch of {watched.client} on {watched.bucket} ends with {key!r} at"
                     f" {theirs or 'nothing'}, not {told(mine)}"
                 )
+
+
+def _lost(world: World, watched: WatchLog, key: str, version: Version) -> bool:
+    """Whether a version was accepted once, and its incarnations were closed without it."""
+    scope = watched.bucket.partition("/")[0]
+    place = (watched.region if scope == "region" else "", watched.bucket, key)
+    written = [one for one in world.oracle.keys.get(place, ()) if one.version == version]
+    vectors = [host.engine.replicas[scope].vector for host in world.region(watched.region)]
+    return bool(written) and not any(
+        world.oracle.names(vector, scope, one.origin, one.sequence) for one in written for vector in vectors
+    )
