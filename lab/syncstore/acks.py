@@ -112,7 +112,10 @@ class Acks:
 
     def secured(self, record: Record) -> bool:
         """Whether a second node holds it (and, for own writes, this disk)."""
+        second = self._alone or self._replica.second.covers(record.origin, record.sequence)
+        return second and self.durable(record)
+
+    def durable(self, record: Record) -> bool:
+        """Whether this disk holds it, if it is an own write; others' are on another disk."""
         replica = self._replica
-        if record.origin == replica.origin and not replica.durable.covers(record.origin, record.sequence):
-            return False
-        return self._alone or replica.second.covers(record.origin, record.sequence)
+        return record.origin != replica.origin or replica.durable.covers(record.origin, record.sequence)

@@ -10,7 +10,7 @@ from lab.syncstore.core import EVICTED, Core
 from lab.syncstore.dials import Dials
 from lab.syncstore.intake import Intake
 from lab.syncstore.links import CLIENT, PEER, Link
-from lab.syncstore.record import GLOBAL, SCOPES
+from lab.syncstore.record import GLOBAL, SCOPES, Record
 from lab.syncstore.replica import Replica
 from lab.syncstore.reports import Report
 from lab.syncstore.vector import Vector
@@ -28,6 +28,8 @@ class Upkeep:
         self._started_ms = 0.0
         self._sweep_ms = 0.0
         self._peer_wants: dict[str, dict[str, Vector]] = {}
+        self._to_show: list[tuple[Replica, Record, float]] = []
+        """What has expired and no watcher was told yet, and since when."""
 
     def start(self) -> None:
         self._started_ms = self.core.now.mono_ms
@@ -38,6 +40,7 @@ class Upkeep:
         self._get_ready(now_ms)
         self.beacons(now_ms)
         self._expire()
+        self._show_expired()
         if now_ms >= self._sweep_ms:
             self._sweep_ms = now_ms + SWEEP_MS
             self.dials.forget_old()
@@ -184,11 +187,26 @@ class Upkeep:
             for record in replica.tombstones.expire(replica.table, core.now.wall_ms, LOOKED_AT):
                 core.counters["expired"] += 1
                 if core.watches:
-                    core.watches.show(record, "expired", False)
+                    self._to_show.append((replica, record, core.now.mono_ms))
             replica.tombstones.tidy(replica.table)
             clock = self._region_clock()
             if clock is not None:
                 replica.tombstones.strip(replica.table, clock, LOOKED_AT)
+
+    def _show_expired(self) -> None:
+        """Not before the record itself may be shown: an end that is lost with it would be the last that is told."""
+        core = self.core
+        late_ms = core.now.mono_ms - core.config.limits.degraded_after_ms
+        waiting, self._to_show = self._to_show, []
+        for replica, record, since_ms in waiting:
+            present, acks = replica.table.get(record.bucket, record.key), core.acks[replica.scope]
+            if present is None or present.version != record.version:
+                continue
+            secured = acks.secured(record)
+            if secured or (since_ms <= late_ms and acks.durable(record)):
+                core.watches.show(record, "expired", not secured)
+            else:
+                self._to_show.append((replica, record, since_ms))
 
     def _region_clock(self) -> int | None:
         """The slowest clock of the region; None while a node has not told its own."""

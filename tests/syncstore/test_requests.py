@@ -70,6 +70,19 @@ def test_keys_by_prefix_in_order(net: Net) -> None:
     assert client.call("keys", bucket=LWW + "none").keys == []
 
 
+def test_an_expiry_is_not_shown_before_what_expired_is_on_the_disk() -> None:
+    net = Net(ALONE).ready()
+    client = net.client("a")
+    watch = client.watch()
+    net.disks["a"].holding = True
+    client.ask("put", "lease", b"v", expires=net.moment("a").wall_ms + 100)
+    net.run(500)
+    assert not client.shown(watch), "it may be lost yet, and its end with it"
+    net.disks["a"].holding = False
+    net.run(500)
+    assert [key for _, key, _ in client.shown(watch)] == ["lease"]
+
+
 def test_many_keys_come_in_lots_that_fit_a_frame() -> None:
     net = Net(ALONE).ready()
     client = net.client("a")
