@@ -294,8 +294,8 @@ class Core:
     def drop(self, link: Link, why: str, counter: str = "") -> None:
         """End a connection."""
         if not link.dropped:
-            link.dropped = True
-            self.counters[counter or "connections_dropped"] += 1
+            link.dropped = counter or "connections_dropped"
+            self.counters[link.dropped] += 1
             self.outlet.close(link.number, why)
 
 

@@ -21,7 +21,10 @@ RESUME = "resume"
 """The feature: deltas that broke off go on."""
 FIRST_WAIT_MS = 100.0
 STOOD_MS = 1000.0
-"""A peer's link that stood for so long is dialled again at once when it ends: writes wait for a peer's word."""
+"""A link that stood for so long was a good one: when it ends, waits begin small again. A peer's is dialled at once,
+since writes wait for a peer's word."""
+AT_FAULT = ("", "malformed", "credit_exceeded", "hello_refused")
+"""Links that end for these reasons are tried again later and later, as those that nobody answers."""
 RESET_AGAIN_MS = 5000.0
 SETTLE_MS = 1000.0
 """Two nodes that hear one region at once both go on for so long: their peers must have seen it first."""
@@ -98,7 +101,6 @@ class Dials:
             core.counters["members_differ"] += 1
             core.tell(f"{hello.region}/{hello.node} was told other members than this node")
         link.credit = core.config.limits.credit_bytes
-        self._reached(link)
         for other in [one for one in core.links.values() if one is not link and one.hello is not None]:
             if other.purpose == link.purpose and other.node == link.node and bool(other.dialled) == bool(link.dialled):
                 core.drop(other, "a newer connection took its place", "replaced")
@@ -296,15 +298,15 @@ class Dials:
         if target is not None:
             target.node = ""
 
-    def _reached(self, link: Link) -> None:
-        target = self._target(link.purpose, link.dialled) if link.dialled else None
-        if target is not None:
-            target.failures = target.nodes.index(link.dialled)
-
     def lost(self, link: Link) -> None:
         """A link that we dialled ended: try again, another node first where there is one."""
-        target = self._peers.get(link.dialled) if link.purpose == PEER and link.hello is not None else None
-        if target is not None and self.core.now.mono_ms - link.opened_ms >= STOOD_MS:
+        target = self._target(link.purpose, link.dialled)
+        if target is None or link.dropped not in AT_FAULT:
+            return
+        stood = link.hello is not None and self.core.now.mono_ms - link.opened_ms >= STOOD_MS
+        if stood:
+            target.failures = target.nodes.index(link.dialled)
+        if stood and link.purpose == PEER and not link.dropped:
             self._dial_peer(link.dialled, target)
-        elif link.dialled:
+        else:
             self._failed(link.purpose, link.dialled)

@@ -173,8 +173,7 @@ class Engine:
         ):
             self.registers.peer_down(now, one.node)
         self.intake.inboxes.pop(one, None)
-        if not one.dropped:
-            self.dials.lost(one)
+        self.dials.lost(one)
 
     def dial_failed(self, now: Moment, node: str, purpose: str) -> None:
         self.core.now = now

@@ -17,6 +17,9 @@ from lab.syncstore.delta import Cut, Position
 from lab.syncstore.replica import Replica
 from lab.syncstore.vector import Vector
 
+NOT_TAKEN = 15
+"""What was sent and moved nothing for so many times `third_region_after_ms` was not taken: it is sent again."""
+
 
 class Feed:
     def __init__(
@@ -38,6 +41,8 @@ class Feed:
         self._pending: dict[str, None] = {}
         """A set in order: one seed must give one world."""
         self._behind: dict[str, tuple[float, int]] = {}
+        self._unmoved: dict[str, tuple[int, float]] = {}
+        """Origin → how far the peer is, and since when, though more was sent."""
         self._cut: Cut | None = None
         self._bodies: Iterator[bytes] = iter(())
         self._delta_wanted = everything
@@ -96,20 +101,25 @@ class Feed:
         """The peer tells what it holds; what nobody sends it is sent after a while."""
         self.stated.join(vector)
         waited = self._limits.third_region_after_ms
-        behind = {}
+        behind, unmoved = {}, {}
         for origin, entry in self.replica.vector.entries.items():
             held = self.stated.get(origin)
             if held >= entry:
                 continue
             if self._primary(origin):
-                if self._sent.get(origin, -1) < entry:  # it came while another way was the one for it
+                before, since = self._unmoved.get(origin, (held, now_ms))
+                unmoved[origin] = (held, since if before == held else now_ms)
+                if now_ms - unmoved[origin][1] >= NOT_TAKEN * waited:
+                    self._sent.pop(origin, None)
+                    del unmoved[origin]
+                if self._sent.get(origin, -1) < entry:  # or it came while another way was the one for it
                     self._pending[origin] = None
                 continue
             since, then = self._behind.get(origin, (now_ms, entry))
             behind[origin] = (now_ms, entry) if held >= then else (since, then)
         if self._lacks_marks():
             behind[""] = self._behind.get("", (now_ms, 0))
-        self._behind = behind
+        self._behind, self._unmoved = behind, unmoved
         if any(now_ms - since >= waited for since, _ in behind.values()) and self._may_cut(now_ms):
             self._delta_wanted = True
             self._behind = {}

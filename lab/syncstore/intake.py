@@ -60,6 +60,8 @@ class Intake:
         self._source = OWN
         self._queue: list[_Whole] = []
         """In order; the first one is being logged or merged, in slices."""
+        self._unmet: dict[tuple[Link, str], None] = {}
+        """Who sent what could not be taken while a delta was on its way in: asked for again when that is done."""
         self._waits_for_disk = False
         self._room_bytes = self._room_since = 0
         self.inboxes: dict[Link, None] = {}
@@ -149,7 +151,7 @@ class Intake:
         finally:
             self._source = OWN
         if found is None:
-            self._want(link, replica)
+            self._lack(link, replica)
             return
         last, fresh = found
         if fresh:
@@ -158,6 +160,13 @@ class Intake:
         if link.purpose == PEER:
             replica.second.raise_to(message.origin, last)  # the peer holds what it sent, and no more is known
             link.held.setdefault(replica.scope, {})[message.origin] = replica.vector.get(message.origin)
+
+    def _lack(self, link: Link, replica: Replica) -> None:
+        """Something came that goes on beyond what is held here; a delta that is on its way in may reach that far."""
+        if replica.applying is None:
+            self._want(link, replica)
+        else:
+            self._unmet[link, replica.scope] = None
 
     def _want(self, link: Link, replica: Replica) -> None:
         """Say where to go on from; not again before the answer can be here."""
@@ -193,12 +202,15 @@ class Intake:
         if not staging.within(end.vector):
             raise Malformed("expected a delta of what its vector names")
         self.core.heard_of_me(end.scope, end.vector)
+        if replica.vector.covers_all(end.vector):
+            return
+        if replica.applying is not None:
+            self._lack(link, replica)
+            return
         if not self.may_take(link, end.scope) or not replica.covers_delta(end):
             self.core.counters["deltas_refused"] += 1
             self._want(link, replica)
             return
-        if replica.applying is not None or replica.vector.covers_all(end.vector):
-            return  # another one is on its way in; the peer sees from the vector what is still lacking
         unlogged = deque([*(part for _, part in staging.parts), body])
         self._queue.append(_Whole(replica, Applying(replica, staging.parts, end), link, unlogged=unlogged))
         self.core.counters["deltas_taken"] += 1
@@ -248,6 +260,10 @@ class Intake:
             link.beacon_ms = -1e9  # tell at once how far this node has come
         for origin in vector.entries:
             self.core.advanced(replica, origin)
+        for lacked, scope in [one for one in self._unmet if one[1] == replica.scope]:
+            del self._unmet[lacked, scope]
+            lacked.wanted_ms.pop(scope, None)
+            self._want(lacked, replica)
 
     def _reset_end(self, link: Link, end: ResetEnd, body: bytes) -> None:
         replica = self._replica(link, end.scope)
@@ -269,6 +285,7 @@ class Intake:
         """The snapshot takes the table's place; what only this region wrote is written again."""
         core, replica = self.core, self.core.replicas[fresh.scope]
         self._queue = [one for one in self._queue if one.replica is not replica]
+        self._unmet = {one: None for one in self._unmet if one[1] != replica.scope}
         core.flush_batch(replica)
         survivors = self._survivors(replica, fresh)
         gone = self._deleted_registers(replica, fresh, survivors)

@@ -48,8 +48,8 @@ class Link:
     worked_bytes: int = 0
     credit: int = 0
     beacon: Beacon | None = None
-    dropped: bool = False
-    """Told to close: nothing more is taken from it."""
+    dropped: str = ""
+    """Why it was told to close, as it is counted; nothing more is taken from it then."""
 
     @property
     def region(self) -> str:

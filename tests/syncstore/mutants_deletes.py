@@ -68,7 +68,7 @@ MUTANTS = [
         ),
         also={
             "replica:Applying.step": {"if not vector.covers(record.origin, record.sequence):": "if True:"},
-            "intake:Intake._delta_end": {"or replica.vector.covers_all(end.vector)": ""},
+            "intake:Intake._delta_end": {"if replica.vector.covers_all(end.vector):": "if False:"},
         },
         seed=1,
     ),

@@ -93,6 +93,6 @@ MUTANTS = [
             harms=(Harm(2995, 1500, "one-way", ("r2",), 0, "mute"), Harm(3000, 200, "power", ("r1",))),
             given={"costs": replace(COSTS, sync_ms=40.0), "keys": 500},
         ),
-        seed=5,
+        seed=8,
     ),
 ]

@@ -145,6 +145,23 @@ def test_received_records_wait_for_no_sync() -> None:
     assert net.at("b", "k") is not None
 
 
+def test_what_comes_while_a_delta_waits_for_the_disk_is_asked_for_when_it_is_in() -> None:
+    net = Net(ONE, ring_bytes=2000, wan_frame_bytes=1000, logged_a_sync_bytes=1000).ready()
+    net.stop("c")
+    client = net.client("a")
+    for place in range(100):
+        client.put(f"k{place}", b"v" * 50)
+    net.disks["c"].holding = True
+    net.start("c")
+    net.until(lambda: net.engines["c"].replicas["global"].applying is not None)
+    client.put("k", b"last")
+    net.run(500)
+    assert net.at("c", "k99") is None, "it can't be in before it is in the log"
+    net.disks["c"].holding = False
+    net.until(net.equal, 2000)
+    assert net.counted("deltas_taken") == 1
+
+
 # -- restarts --------------------------------------------------------------------------------------------
 
 
