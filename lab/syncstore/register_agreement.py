@@ -43,6 +43,8 @@ class Agreement:
         self._due: deque[tuple[float, Key]] = deque()
         self._queued: set[Key] = set()
         self._entering: dict[Key, None] = {}
+        self._got_on_ms = -inf
+        """When something was last found to have been let in by another node."""
 
     @property
     def next_wake_ms(self) -> float:
@@ -60,7 +62,16 @@ class Agreement:
         if rank == 0:
             self._see_to(now, key)
         else:
-            self._timers.at(self._together_ms(now.mono_ms + rank * self._limits.finish_after_ms), self._see_to, key)
+            self._timers.at(self._together_ms(now.mono_ms + rank * self._limits.finish_after_ms), self._take_over, key)
+
+    def _take_over(self, now: Moment, key: Key) -> None:
+        """Whoever is to let it in first may have much to do: left alone as long as that gets on."""
+        if self._missing(key) is None:
+            self._got_on_ms = now.mono_ms
+        elif now.mono_ms - self._got_on_ms < self._limits.finish_after_ms:
+            self._timers.at(self._together_ms(now.mono_ms + self._limits.finish_after_ms), self._take_over, key)
+        else:
+            self._see_to(now, key)
 
     def look_later(self, now: Moment, key: Key) -> None:
         if key not in self._queued:
