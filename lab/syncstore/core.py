@@ -18,12 +18,12 @@ from lab.syncstore.divergence import Watchman
 from lab.syncstore.errors import Malformed
 from lab.syncstore.links import PEER, Link
 from lab.syncstore.ports import Disk, Moment, Outlet
-from lab.syncstore.record import GLOBAL, REGION, SCOPES, Record
+from lab.syncstore.record import GLOBAL, REGION, REGISTER, SCOPES, Record
 from lab.syncstore.replica import Replica
 from lab.syncstore.reports import Report
 from lab.syncstore.tombstones import absent
 from lab.syncstore.vector import Vector
-from lab.syncstore.version import LATEST_MS, VersionClock, incarnation, origin, parts
+from lab.syncstore.version import LATEST_MS, VersionClock, incarnation, origin, parts, region_of
 from lab.syncstore.watches import Watches, seen
 from lab.syncstore.wire import Replies, Reply, encode
 
@@ -170,6 +170,16 @@ class Core:
         back = self.replicas[GLOBAL].table.get(STATES, link.region + RETURNED)
         covered = back is None or link.stated[scope].covers(back.origin, back.sequence)
         return "" if covered else RETURNING
+
+    def let_in(self, record: Record) -> bool:
+        """Have its register look whether it knows what no round of it made: another region's record, or a delete
+        that followed from a reset. Whether it is another region's."""
+        if f"/{REGISTER}/" not in record.bucket:
+            return False
+        foreign = region_of(record.maker or record.origin) != self.config.region
+        if foreign or record.value is None:
+            self.on_foreign_register(record)
+        return foreign
 
     def takes_report(self, region: str, low: Vector) -> bool:
         """Whether a region's report is of now: what its nodes held before they came back by a reset may be known

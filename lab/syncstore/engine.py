@@ -145,8 +145,10 @@ class Engine:
         if saw is None or not saw.origin:
             return True
         replica = self.core.replicas[request.bucket.partition("/")[0]]
-        held = replica.table.get(request.bucket, request.key) is not None
-        return not held and replica.vector.covers_seen(saw.origin, saw.sequence)
+        held = replica.table.get(request.bucket, request.key)
+        # After a reset an older delete may stand where a later one was forgotten.
+        gone = held is None or (held.value is None and held.version < (saw.time, saw.counter, saw.maker))
+        return gone and replica.vector.covers_seen(saw.origin, saw.sequence)
 
     # -- connections -----------------------------------------------------------------------------
 

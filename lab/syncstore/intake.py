@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
-from lab.syncstore import entries
+from lab.syncstore import entries, resets
 from lab.syncstore.acks import Waiting
 from lab.syncstore.core import STATES, Core
 from lab.syncstore.delta import RESET, Staging
@@ -18,10 +18,10 @@ from lab.syncstore.divergence import taken
 from lab.syncstore.entries import Repaired
 from lab.syncstore.errors import Malformed
 from lab.syncstore.links import PEER, Link
-from lab.syncstore.record import GLOBAL, Record, later
+from lab.syncstore.record import GLOBAL, Record
 from lab.syncstore.replica import Applying, Replica
 from lab.syncstore.vector import Vector
-from lab.syncstore.version import AHEAD_MS, after, region_of
+from lab.syncstore.version import AHEAD_MS, region_of
 from lab.syncstore.wire import (
     Delta,
     DeltaEnd,
@@ -233,7 +233,7 @@ class Intake:
             self._queue.pop(0)
             count -= self.core.config.limits.slice_records // 4
             if one.is_reset:
-                self._replaced(one.replica, one.applying, one.link)
+                self._replaced(one.replica, one.link)
             else:
                 self._applied(one.replica, one.applying, one.link)
 
@@ -281,83 +281,19 @@ class Intake:
         fresh.on_placed = lambda record, old: None
         self._queue.append(_Whole(fresh, Applying(fresh, [*staging.parts], end), link, is_reset=True))
 
-    def _replaced(self, fresh: Replica, applying: Applying, link: Link) -> None:
-        """The snapshot takes the table's place; what only this region wrote is written again."""
+    def _replaced(self, fresh: Replica, link: Link) -> None:
+        """The snapshot takes the table's place; whoever fed this node or was fed by it begins anew."""
         core, replica = self.core, self.core.replicas[fresh.scope]
         self._queue = [one for one in self._queue if one.replica is not replica]
         self._unmet = {one: None for one in self._unmet if one[1] != replica.scope}
-        core.flush_batch(replica)
-        survivors = self._survivors(replica, fresh)
-        gone = self._deleted_registers(replica, fresh, survivors)
-        for body in fresh.state():
-            core.append(body)
         self.lost.extend(core.acks[replica.scope].give_up())
-        replica.replace(fresh)
-        core.on_state_of_region()
-        core.began_wall_ms = core.now.wall_ms
-        core.cuts.clear()
-        core.stagings.clear()
-        core.forget_unsynced(replica.scope)
-        core.holds(replica, fresh.vector.copy())
-        core.clock.raise_to(replica.floor.time, replica.floor.counter)
-        core.take_incarnation()
-        for record in survivors:
-            self._write_again(replica, record)
-        core.flush_batch(replica)
-        for record in gone:
-            self._delete_again(replica, record)
-        for record in replica.table.records():
-            self._let_in(record)
+        again = resets.take(core, replica, fresh)
         core.counters["resets_taken"] += 1
-        core.tell(f"took a reset of the {replica.scope} scope from {link.node}; {len(survivors)} records written again")
-        core.blank = False
+        core.tell(f"took a reset of the {replica.scope} scope from {link.node}; {again} records written again")
         for one in list(core.links.values()):
             if one.purpose != "client" and (replica.scope == GLOBAL or one.purpose == PEER):
                 core.drop(one, "this node took a reset", "ended_by_reset")
         self.was_reset.append(replica.scope)
-
-    def _survivors(self, replica: Replica, fresh: Replica) -> list[Record]:
-        """Records of the own region that the snapshot has not seen."""
-        region = self.core.config.region
-        return [
-            record
-            for origin, index in replica.table.indexes.items()
-            if region_of(origin) == region
-            for record in index.above(max(fresh.vector.get(origin), 0))
-        ]
-
-    def _write_again(self, replica: Replica, record: Record) -> None:
-        present = replica.table.get(record.bucket, record.key)
-        if present is not None and not later(record, present):
-            return
-        version = (record.time, record.counter, record.maker)
-        if present is None:
-            floor = replica.floor
-            if (record.time, record.counter, record.maker or "") <= (floor.time, floor.counter, floor.maker):
-                made = after(floor.time, floor.counter)
-                version = (*made, replica.origin)
-                self.core.clock.raise_to(*made)
-        time, counter, maker = version
-        again = Record(0, record.bucket, record.key, record.value, time, counter, record.expires, maker)
-        replica.write(again)
-
-    def _deleted_registers(self, replica: Replica, fresh: Replica, survivors: list[Record]) -> list[Record]:
-        """What the snapshot knows to be deleted and names no more, though acceptors here may still hold it."""
-        kept = {(one.bucket, one.key) for one in survivors}
-        return [
-            record
-            for bucket, shelf in replica.table.shelves.items()
-            if "/register/" in bucket
-            for key, record in shelf.records.items()
-            if record.value is not None and (bucket, key) not in kept and fresh.table.get(bucket, key) is None
-        ]
-
-    def _delete_again(self, replica: Replica, record: Record) -> None:
-        """A tombstone for the registers, just above what it deletes: else they would finish that value anew."""
-        if replica.table.get(record.bucket, record.key) is None:
-            tombstone = Record(0, record.bucket, record.key, None, *after(record.time, record.counter))
-            replica.write(tombstone)
-            self.core.on_foreign_register(tombstone)
 
     # -- repairs ---------------------------------------------------------------------------------
 
@@ -392,16 +328,6 @@ class Intake:
 
     # -- what became present ---------------------------------------------------------------------
 
-    def _let_in(self, record: Record) -> bool:
-        """Have its register look whether it knows what no round of it made: another region's record, or a delete
-        that followed from a reset. Whether it is another region's."""
-        if "/register/" not in record.bucket:
-            return False
-        foreign = region_of(record.maker or record.origin) != self.core.config.region
-        if foreign or record.value is None:
-            self.core.on_foreign_register(record)
-        return foreign
-
     def _placed(self, record: Record, old: Record | None) -> None:
         core = self.core
         if record.time > core.now.wall_ms + AHEAD_MS:
@@ -411,7 +337,7 @@ class Intake:
         if self._source == OWN:
             return
         mine = old is not None and old.value is not None and region_of(old.maker or old.origin) == core.config.region
-        if self._let_in(record) and mine:
+        if core.let_in(record) and mine:
             core.counters["superseded"] += 1
             if core.watches:
                 core.watches.show(record, "superseded", False)

@@ -88,6 +88,14 @@ MUTANTS = [
         seed=1,
     ),
     Mutant(
+        "fault-redialled-at-once",
+        "whoever answers with what is no frame is tried again later and later",
+        "dials:Dials.lost",
+        {"link.dropped not in AT_FAULT": "link.dropped"},
+        Small(2, 1, 12.0, harms=(Harm(1900, 7350, "garbage", ("r2",), 6),)),
+        seed=1,
+    ),
+    Mutant(
         "same-node-again",
         "after 2 s without a byte the next node of the region is dialled",
         "dials:Dials._dial",

@@ -82,6 +82,20 @@ MUTANTS = [
         seed=5,
     ),
     Mutant(
+        "unmet-forgotten",
+        "what could not be taken while a delta was merged is asked for again once that is in",
+        "intake:Intake._lack",
+        {"self._unmet[link, replica.scope] = None": "pass"},
+        Small(
+            3,
+            3,
+            12.0,
+            harms=(Harm(1900, 5800, "pause", ("r1n2", "r1n3")),),
+            given={"rate_per_s": 35.0, "limits": replace(LIMITS, ring_bytes=2048, logged_a_sync_bytes=256)},
+        ),
+        seed=2,
+    ),
+    Mutant(
         "no-limit-unsent",
         "a socket with more than so much unsent stops its stream",
         "engine:Engine._feed",

@@ -14,7 +14,7 @@ MUTANTS = [
     Mutant(
         "own-records-not-kept",
         "records of the own region beyond a reset's vector survive",
-        "intake:Intake._survivors",
+        "resets:_survivors",
         {"if region_of(origin) == region": "if False"},
         EVICTED,
         seed=1,
@@ -22,14 +22,14 @@ MUTANTS = [
     Mutant(
         "foreign-records-kept",
         "only records of the own region survive a reset",
-        "intake:Intake._survivors",
+        "resets:_survivors",
         {"if region_of(origin) == region": "if True"},
         why="what another region wrote comes from there with the same version, so a copy of it is one record with it",
     ),
     Mutant(
         "old-version-kept",
         "where the snapshot lacks the key a record is written again just above its highest dropped version",
-        "intake:Intake._write_again",
+        "resets:_write_again",
         {"if present is None:": "if False:"},
         Small(
             3,
@@ -43,7 +43,7 @@ MUTANTS = [
     Mutant(
         "same-incarnation-after-reset",
         "what survives a reset is written under a new incarnation",
-        "intake:Intake._replaced",
+        "resets:take",
         {"core.take_incarnation()": "replica.renew(core.origin)"},
         EVICTED,
         seed=1,
@@ -59,7 +59,7 @@ MUTANTS = [
     Mutant(
         "new-version-though-known",
         "where the snapshot has the key a record is written again with its old version",
-        "intake:Intake._write_again",
+        "resets:_write_again",
         {"if present is None:": "if True:"},
         Small(
             3,

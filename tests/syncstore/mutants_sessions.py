@@ -157,6 +157,23 @@ MUTANTS = [
         seed=27,
     ),
     Mutant(
+        "loss-untold",
+        "a watch never loses the final state: what it was shown elsewhere and is lost, it is told of",
+        "requests:Requests._ended",
+        {"if replica.lost(watcher.owed):": "if False:"},
+        Small(
+            1,
+            3,
+            12.0,
+            harms=(
+                Harm(1500, 3000, "disk", ("r1n1", "r1n2", "r1n3"), 300, "stuck"),
+                Harm(3000, 700, "power", ("r1",)),
+            ),
+            given={"keys": 20, "rate_per_s": 100.0, "mix": LASTING},
+        ),
+        seed=1,
+    ),
+    Mutant(
         "resume-waits-for-ever",
         "a watch whose token is not covered within 2 s gets a fresh snapshot",
         "requests:Requests._resumed",
