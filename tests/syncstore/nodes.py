@@ -37,10 +37,16 @@ def run(work: Coroutine[Any, Any, T], patience_s: float = 30) -> T:
     return uvloop.run(limited())
 
 
+_given: set[int] = set()
+
+
 def free_ports(count: int) -> list[int]:
-    """Ports in a row that nobody listens at, where the system takes none for calls out."""
+    """Ports in a row that nobody listens at, where the system takes none for calls out; the same ones never again,
+    since whoever was given them may not listen yet."""
     while True:
         first = secrets.randbelow(2_000) * 10 + 10_000
+        if first in _given:
+            continue
         with ExitStack() as held:
             try:
                 for port in range(first, first + count):
@@ -49,6 +55,7 @@ def free_ports(count: int) -> list[int]:
                     one.bind((HOST, port))
             except OSError:
                 continue
+            _given.add(first)
             return list(range(first, first + count))
 
 

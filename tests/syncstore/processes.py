@@ -39,7 +39,7 @@ class Process:
         """Return when it is."""
         until_s = time.monotonic() + patience_s
         while not self.is_ready():
-            assert self._process and self._process.poll() is None, f"it ended: {self.end()}"
+            assert self._process and self._process.poll() is None, f"it ended: {self.end()} {self.said}"
             assert time.monotonic() < until_s, "the node did not become ready"
             time.sleep(0.02)
 
