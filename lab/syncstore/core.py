@@ -167,9 +167,7 @@ class Core:
             return ""
         if link.purpose != PEER and self.state_of(link.region) == EVICTED:
             return EVICTED
-        back = self.replicas[GLOBAL].table.get(STATES, link.region + RETURNED)
-        covered = back is None or link.stated[scope].covers(back.origin, back.sequence)
-        return "" if covered else RETURNING
+        return "" if self.came_back(link.region, link.stated[scope]) else RETURNING
 
     def let_in(self, record: Record) -> bool:
         """Have its register look whether it knows what no round of it made: another region's record, or a delete
@@ -181,11 +179,11 @@ class Core:
             self.on_foreign_register(record)
         return foreign
 
-    def takes_report(self, region: str, low: Vector) -> bool:
-        """Whether a region's report is of now: what its nodes held before they came back by a reset may be known
-        by other names since, and would be waited for in vain."""
+    def came_back(self, region: str, held: Vector) -> bool:
+        """Whether what is stated for a region is of now: it never was away, or had its reset since. What its nodes
+        held before that may be known by other names since, and would be waited for in vain."""
         back = self.replicas[GLOBAL].table.get(STATES, region + RETURNED)
-        return back is None or low.covers(back.origin, back.sequence)
+        return back is None or held.covers(back.origin, back.sequence)
 
     def state_of(self, region: str) -> str:
         record = self.replicas[GLOBAL].table.get(STATES, region)

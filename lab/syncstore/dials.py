@@ -164,7 +164,7 @@ class Dials:
     def agree_all(self) -> None:
         """A region's state changed: at once, before anything more passes."""
         known = self.core.reports[GLOBAL]
-        for region in [one for one, report in known.items() if not self.core.takes_report(one, report.low)]:
+        for region in [one for one, report in known.items() if not self.core.came_back(one, report.low)]:
             del known[region]
         for link in self.core.links.values():
             if GLOBAL in link.floors:

@@ -151,7 +151,7 @@ class Upkeep:
             high = beacon.highs.get(GLOBAL, {}).get(region)
             if region not in core.config.members or region == core.config.region or high is None:
                 continue
-            if core.takes_report(region, low):
+            if core.came_back(region, low):
                 core.reports[GLOBAL].setdefault(region, Report()).join(low, high, beacon.clocks.get(region, 0))
 
     def _compare(self, link: Link, scope: str, vector: Vector, beacon: Beacon) -> None:
@@ -178,7 +178,7 @@ class Upkeep:
                 stated.append((link.stated[scope], link.durable[scope]))
             else:
                 low, high = reports.of_region(stated)
-                if scope != GLOBAL or core.takes_report(core.config.region, low):
+                if scope != GLOBAL or core.came_back(core.config.region, low):
                     core.reports[scope].setdefault(core.config.region, Report()).join(low, high, clock_ms)
 
     def _expire(self) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lab.syncstore.config import Limits
-from lab.syncstore.feed import Feed
+from lab.syncstore.feed import NOT_TAKEN, Feed
 from lab.syncstore.record import Record
 from lab.syncstore.replica import Applying, Replica
 from lab.syncstore.vector import Vector
@@ -283,3 +283,27 @@ def test_whatever_is_lost_on_the_way_the_receiver_gets_there(steps: list[tuple[s
             receive(body)
     assert target.vector.covers_all(source.vector)
     assert target.table.digest.whole() == source.table.digest.whole()
+
+
+def test_what_was_sent_and_moved_nothing_for_long_is_sent_again() -> None:
+    replica = writer()
+    write(replica, "a", "b")
+    one = feed(replica)
+    first = sent(one)
+    assert names(first) == ["Stream", "Stream"]
+    longest_ms = NOT_TAKEN * LIMITS.third_region_after_ms
+    for now_ms in (0, longest_ms - 1):
+        one.states(Vector({}, {}), now_ms)
+        assert sent(one) == []
+    one.states(Vector({}, {}), longest_ms)
+    assert sent(one) == first
+
+
+def test_a_slow_peer_that_gets_on_is_sent_nothing_twice() -> None:
+    replica = writer()
+    write(replica, *"abcdef")
+    one = feed(replica)
+    sent(one)
+    for held in range(6):
+        one.states(Vector({MINE: held}, {}), held * (NOT_TAKEN * LIMITS.third_region_after_ms - 1))
+        assert sent(one) == []

@@ -39,3 +39,34 @@ def test_a_round_that_left_only_promises_is_run_again() -> None:
         agreement.wake(now)
         timers.run(now)
     assert tended and set(tended) == {Purpose.ENTER}
+
+
+def _second(table: Table, keys: list[Key], done: dict[Key, float]) -> list[tuple[float, Key]]:
+    """What the second of two nodes tends, and when; done: when the first one has let a key in."""
+    now = Moment(0.0, 10)
+    timers, tended = Timers(), list[tuple[float, Key]]()
+    seat = Seat("n1", ("n1", "n2"), lambda entry: 1)
+    agreement = Agreement(
+        "n1", LIMITS, Acceptor(seat, lambda entry: 1), table, timers,
+        lambda at, purpose, key: tended.append((at.mono_ms, key)), lambda: ["n1", "n2"],
+    )  # fmt: skip
+    agreement._rank = lambda about: 1  # type: ignore[method-assign]
+    missing = agreement._missing
+    agreement._missing = lambda key: None if now.mono_ms >= done.get(key, 1e9) else missing(key)  # type: ignore[method-assign]
+    for key in keys:
+        agreement.foreign(now, key)
+    for step in range(100):
+        now = Moment(step * 100.0, 10)
+        timers.run(now)
+    return tended
+
+
+def test_the_second_node_leaves_the_first_one_alone_as_long_as_it_gets_on() -> None:
+    keys = [("global/register/kv", f"k{number}") for number in range(8)]
+    slowly = {key: 900.0 * (place + 1) for place, key in enumerate(keys)}
+    assert _second(Table(), keys, slowly) == []
+
+
+def test_the_second_node_lets_in_what_the_first_one_does_not() -> None:
+    tended = _second(Table(), [KEY], {})
+    assert tended and tended[0][0] <= LIMITS.finish_after_ms + 3 * LIMITS.enter_together_ms

@@ -13,6 +13,7 @@ from lab.syncstore.requests import MORE
 from lab.syncstore.version import COUNTER_LIMIT, LATEST_MS, version_of
 from lab.syncstore.watches import OWED
 from lab.syncstore.wire import Changes, Replies, Reply, Request, Requests, Seen, decode, encode, framed
+from tests.syncstore.engine_client import Client
 from tests.syncstore.engines import LOCAL, LWW, ONE, REGISTER, TWO, WALL_MS, Net, origin_of
 
 ALONE = {"r": ("a",)}
@@ -393,8 +394,8 @@ def test_a_token_the_node_does_not_cover_waits_and_then_begins_anew() -> None:
     net.until(lambda: ("put", "k", b"1") in other.shown(resumed))
 
 
-def test_a_token_is_waited_for_while_it_may_still_be_covered() -> None:
-    net = Net(ONE).ready()
+def _moved_too_soon(net: Net) -> tuple[Client, int]:
+    """A client of b and its watch, which was shown k = 1 by a, while that is cut off from the others."""
     client = net.client("a")
     for node in "bc":
         net.cut("a", node)
@@ -403,6 +404,12 @@ def test_a_token_is_waited_for_while_it_may_still_be_covered() -> None:
     net.run(100)
     other = net.client("b")
     resumed = other.watch(resume=client.token(watch))
+    return other, resumed
+
+
+def test_a_token_is_waited_for_while_it_may_still_be_covered() -> None:
+    net = Net(ONE).ready()
+    other, resumed = _moved_too_soon(net)
     net.run(500)
     net.heal()
     net.client("a").put("k", b"2")
@@ -469,14 +476,7 @@ def test_a_watch_that_returns_after_what_it_was_shown_is_lost_begins_anew_at_onc
 
 def test_a_watch_is_owed_nothing_once_what_it_was_shown_has_come() -> None:
     net = Net(ONE).ready()
-    client = net.client("a")
-    for node in "bc":
-        net.cut("a", node)
-    watch = client.watch()
-    client.put("k", b"1")
-    net.run(100)
-    other = net.client("b")
-    resumed = other.watch(resume=client.token(watch))
+    other, resumed = _moved_too_soon(net)
     net.run(2300)
     owed = [one for one in other.token(resumed) if one.startswith(OWED)]
     assert owed == [OWED + net.engines["a"].core.origin]
