@@ -287,9 +287,9 @@ class Proposer:
 
 def _reads_first(work: Work, register: Register | None) -> bool:
     """Whether a reading is likely to do. What updates a register unknown here likely finds none, and a promise
-    would leave a trace of it."""
+    would leave a trace of it. What is to enter was not let in by anyone yet, as far as is known here."""
     if work.request is None:
-        return work.purpose is not Purpose.REPEAT
+        return work.purpose is Purpose.FINISH
     return work.only_reads or (work.request.op == "update" and (register is None or register.state is None))
 
 
