@@ -40,7 +40,7 @@ from lab.syncstore.register_queue import Line, Queue
 from lab.syncstore.register_round import Phase, Purpose, Round, Work, chosen, is_chosen, latest
 from lab.syncstore.register_seat import Seat
 from lab.syncstore.register_timers import Timers
-from lab.syncstore.version import Version
+from lab.syncstore.version import Version, region_of
 from lab.syncstore.wire import Reply
 
 RESEND_MS = 200.0
@@ -72,7 +72,7 @@ class Proposer:
     ) -> None:
         self.counts: Counter[str] = Counter()
         self.connected: set[str] = set()
-        self._node, self._incarnation = config.node, incarnation
+        self._region, self._node, self._incarnation = config.region, config.node, incarnation
         self._seat, self._acceptor, self._port, self._timers = seat, acceptor, port, timers
         self._ask, self._ask_one = ask, ask_one
         self._queue = Queue(config.limits, port, timers, self, self.counts, left, recorded)
@@ -86,7 +86,7 @@ class Proposer:
     def begin(self, now: Moment, line: Line, work: Work) -> None:
         work.tries += 1
         register = self._acceptor.registers.get(work.key)
-        if work.tries <= READINGS and _reads_first(work, register):
+        if work.tries <= READINGS and self._reads_first(work, register):
             self._read(now, line, work, register)
         elif register is not None and _leads(register):
             decision = self._decide(now, work, register.state)
@@ -106,6 +106,16 @@ class Proposer:
         if work.only_reads:
             round_.shared.extend(takewhile(lambda other: other.only_reads, islice(line.works, 1, None)))
         self._run(now, line, round_, register)
+
+    def _reads_first(self, work: Work, register: Register | None) -> bool:
+        """Whether a reading is likely to do. What updates a register unknown here likely finds none, and a promise
+        would leave a trace of it. What another region made was let in by nobody yet, as far as is known here."""
+        if work.purpose is Purpose.ENTER:
+            record = self._port.table_record(*work.key)
+            return record is None or region_of(record.version.maker) == self._region
+        if work.request is None:
+            return work.purpose is Purpose.FINISH
+        return work.only_reads or (work.request.op == "update" and (register is None or register.state is None))
 
     def _prepare(self, now: Moment, line: Line, work: Work, register: Register | None) -> None:
         promised = register.promised if register is not None else self._acceptor.floor
@@ -283,14 +293,6 @@ class Proposer:
 
     def peer_down(self, node: str) -> None:
         self.connected.discard(node)
-
-
-def _reads_first(work: Work, register: Register | None) -> bool:
-    """Whether a reading is likely to do. What updates a register unknown here likely finds none, and a promise
-    would leave a trace of it. What is to enter was not let in by anyone yet, as far as is known here."""
-    if work.request is None:
-        return work.purpose is Purpose.FINISH
-    return work.only_reads or (work.request.op == "update" and (register is None or register.state is None))
 
 
 def _leads(register: Register) -> bool:

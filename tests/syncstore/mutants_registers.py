@@ -300,7 +300,7 @@ MUTANTS: dict[str, tuple[str, int, Mutant]] = {
     "an accepted value is never finished": ("quiet", 0, _patched(Agreement, "_look", lambda *_: None)),
     "finished with another version": ("crashes", 38, _around(Proposer, "_decide", _finish_with_new_version)),
     "foreign records enter without a round": ("foreign", 68, _patched(Agreement, "foreign", _enter_alone)),
-    "gets show foreign records at once": ("foreign", 13, _patched(register_change, "_read", _show_the_table)),
+    "gets show foreign records at once": ("foreign", 61, _patched(register_change, "_read", _show_the_table)),
     "foreign records never enter": ("quiet", 0, _both(
         _patched(Agreement, "foreign", lambda *_: None), _patched(Agreement, "_look", lambda *_: None)),
     ),
@@ -309,7 +309,7 @@ MUTANTS: dict[str, tuple[str, int, Mutant]] = {
     "what the session saw does not count": ("foreign", 0, _around(register_change, "decide", _blind_to_the_session)),
     "tokens are dropped on delete": ("pauses", 1, _around(register_change, "_changed", _forget_on_delete)),
     "tokens are dropped when a record enters": (
-        "foreign", 107, _both(
+        "foreign", 59, _both(
             _around(register_change, "with_later", _forget_on_entering),
             _around(proposer, "with_later", _forget_on_entering)),
     ),
