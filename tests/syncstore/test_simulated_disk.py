@@ -159,6 +159,15 @@ def test_an_old_disk_and_a_new_one() -> None:
     assert log.blank and log.crash(Random(1), torn=True) == [] and log.durable == 0
 
 
+def test_an_old_disk_is_put_back_in_health() -> None:
+    log = _synced(SimulatedLog(), ENTRIES[0])
+    log.full = log.broken = True
+    old = log.copy()
+    assert old.crash(Random(1), torn=True) == [("entry", ENTRIES[0])]
+    _synced(old, ENTRIES[1])
+    assert log.full and len(old.crash(Random(1), torn=True)) == 2
+
+
 def test_an_entry_has_a_length() -> None:
     with pytest.raises(TooLarge):
         SimulatedLog().append(b"")

@@ -122,11 +122,12 @@ class SimulatedLog:
         self.__init__()  # type: ignore[misc]
 
     def copy(self) -> SimulatedLog:
-        """The disk as it is now, to be put back one day; `crash` it then, to have it opened."""
+        """What the disk holds now, to be put back one day on one in health; `crash` it then, to have it opened."""
         twin = SimulatedLog()
         twin.__dict__.update(self.__dict__)
         twin._chunks, twin._entries = list(self._chunks), list(self._entries)
-        twin._snapshot, twin._covering = None, None
+        twin._snapshot, twin._covering, twin.failing = None, None, None
+        twin.full = twin.broken = False
         return twin
 
     def _hand_over(self) -> None:
