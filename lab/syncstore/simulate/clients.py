@@ -14,6 +14,7 @@ from lab.syncstore.simulate.caller import Caller
 from lab.syncstore.simulate.chance import fork
 from lab.syncstore.simulate.history import Operation, WatchLog
 from lab.syncstore.simulate.settings import EPOCH_MS
+from lab.syncstore.watched import Event
 
 OWN = bucket_name("global", "lww", "own")
 """Keys `<region>/…`: only that region writes them."""
@@ -59,6 +60,7 @@ class Load:
         self.skew_ms = 0
         """Of the clients' clocks: they count TTLs from them."""
         self.on_done: Callable[[Operation], None] = lambda operation: None
+        self.on_shown: Callable[[WatchLog, Event], None] = lambda log, event: None
         self._timeline = callers[0].timeline
         self._rate_per_ms, self._until_ms = rate_per_s / 1000, until_ms
         self._chance = fork(seed, "load", region)
@@ -69,7 +71,7 @@ class Load:
         for caller in self.callers:
             caller.connect()
         for caller, (bucket, prefix) in zip(self.callers, WATCHED_PREFIXES, strict=False):
-            watched = WatchLog(self.region, caller.place, bucket, prefix)
+            watched = WatchLog(self.region, caller.place, bucket, prefix, on_shown=self.on_shown)
             self.watches.append(watched)
             caller.watch(watched)
         self._next()

@@ -6,6 +6,7 @@ happened; "" while open. Instants are virtual ms.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from lab.syncstore.version import NO_VERSION, Version, version_of
@@ -78,10 +79,12 @@ class WatchLog:
     resumed: int = 0
     compacted: int = 0
     went_back: list[tuple[str, Version, str]] = field(default_factory=list)
+    on_shown: Callable[[WatchLog, Event], None] = lambda log, event: None
 
     def shown(self, event: Event, node: str, at_ms: float) -> None:
         """Shows its user one thing."""
         self.told += 1
+        self.on_shown(self, event)
         before = self.latest.get(event.key, ("", False))[0]
         if event.revision and before and version_of(event.revision) < version_of(before):
             sentence = (

@@ -19,11 +19,12 @@ from lab.syncstore.simulate.checks import answers, brief, content, registers, re
 from lab.syncstore.simulate.faults import schedule
 from lab.syncstore.simulate.harms import Harms
 from lab.syncstore.simulate.harms.harm import Harm
-from lab.syncstore.simulate.history import Operation
+from lab.syncstore.simulate.history import Operation, WatchLog
 from lab.syncstore.simulate.host import Host, MakeCore
 from lab.syncstore.simulate.oracle import told_of_writes
 from lab.syncstore.simulate.world import Plan, World, default_core
 from lab.syncstore.version import node_of
+from lab.syncstore.watched import Event
 
 LOOK_MS = 100.0
 """Between two looks at all nodes."""
@@ -62,7 +63,7 @@ class Run:
         self._looker = fork(plan.seed, "look")
         self._resets: Counter[str] = Counter()
         for load in self.world.loads.values():
-            load.on_done = self._done
+            load.on_done, load.on_shown = self._done, self._shown
         for host in self.world.hosts.values():
             host.on_boot, host.on_gone = self._tell_oracle, self._died
             host.on_taken = self._taken
@@ -101,6 +102,9 @@ class Run:
 
     def _done(self, operation: Operation) -> None:
         self.broken += answers.answer(self.world, operation)
+
+    def _shown(self, log: WatchLog, event: Event) -> None:
+        self.broken += answers.event(self.world, log, event)
 
     def _accepted(self, record: Record) -> None:
         host = self.world.hosts[node_of(record.origin)]

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 
 from lab.syncstore.record import Record
 from lab.syncstore.simulate.clients import LOCAL, OWN
-from lab.syncstore.simulate.history import OK, Operation, version_seen
+from lab.syncstore.simulate.history import OK, Operation, WatchLog, version_seen
 from lab.syncstore.simulate.host import Host
 from lab.syncstore.simulate.settings import EPOCH_MS
 from lab.syncstore.simulate.world import World
-from lab.syncstore.version import Version, node_of, parts
+from lab.syncstore.version import Version, node_of, parts, version_of
+from lab.syncstore.watched import Event
 
 YOUNG_MS = 1500.0
 """A node that started so recently may still be catching up with what a power cut took from it."""
@@ -100,20 +101,39 @@ def _durable(world: World, operation: Operation, what: str, when: str) -> Iterat
 def _held(world: World, operation: Operation, what: str, when: str) -> Iterator[str]:
     """Invariants 2 and 4 while everybody is up: two nodes of the region hold what was acknowledged or shown."""
     seen, region = operation.seen, world.region(operation.region)
-    if (
-        seen is None
-        or not seen.origin
-        or operation.degraded
-        or len(region) == 1
-        or any(one.engine is None for one in region)
-    ):
-        return
-    if any(one.lost_disks or world.timeline.now_ms - one.booted_ms < YOUNG_MS for one in region):
+    if seen is None or not seen.origin or operation.degraded or not _all_there(world, region):
         return
     scope = operation.bucket.partition("/")[0]
     holders = [one for one in region if _holds(one, scope, operation, version_seen(seen))]
     if len(holders) < 2:
         yield f"{what} was answered {when}, not as degraded, but only {len(holders)} nodes hold it"
+
+
+def event(world: World, log: WatchLog, shown: Event) -> Iterator[str]:
+    """The same of what a watch shows."""
+    region = world.region(log.region)
+    if not shown.revision or shown.degraded or not _all_there(world, region):
+        return
+    scope, version = log.bucket.partition("/")[0], version_of(shown.revision)
+    place = (log.region if scope == "region" else "", log.bucket, shown.key)
+    written = [one for one in world.oracle.keys.get(place, ()) if one.version >= version]
+    holders = 0
+    for replica in (one.engine.replicas[scope] for one in region):
+        held = replica.table.get(log.bucket, shown.key)  # half a delta is in the table before the vector names it
+        here = held is not None and held.version >= version
+        holders += here or any(replica.vector.covers(one.origin, one.sequence) for one in written)
+    if holders < 2:
+        yield (
+            f"a watch of {log.client} was shown {shown.revision} of {shown.key} by {log.node} at"
+            f" {world.timeline.now_ms:.1f} ms, not as degraded, but only {holders} nodes hold it"
+        )
+
+
+def _all_there(world: World, region: list[Host]) -> bool:
+    """Whether more nodes than one could hold what they should, and have all of what they held."""
+    young_ms = world.timeline.now_ms - YOUNG_MS
+    up = all(one.engine is not None and not one.lost_disks and one.booted_ms <= young_ms for one in region)
+    return up and len(region) > 1
 
 
 def _holds(host: Host, scope: str, operation: Operation, shown: Version) -> bool:
