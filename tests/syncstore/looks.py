@@ -60,6 +60,12 @@ def answered(world: World) -> Iterator[str]:
             yield f"{one.client} get {one.key} at {one.node} failed with {one.error} at {one.completed_ms:.1f} ms"
 
 
+def repeated(world: World) -> Iterator[str]:
+    """What a silent node does not answer is done by another one; not all of it, for retries have a budget."""
+    if not any(one.op in ("put", "delete") and one.attempts > 1 and one.outcome == OK for one in world.operations()):
+        yield "no put or delete was repeated"
+
+
 def forward(world: World) -> Iterator[str]:
     """What a client is shown of a key never goes back, whatever its session remembers."""
     for client in {one.client for one in world.operations()}:

@@ -95,6 +95,20 @@ MUTANTS = [
         seed=1,
     ),
     Mutant(
+        "nobody-sends-the-reset",
+        "where neither covers what the other forgot, the lower name sends the reset",
+        "dials:Dials.agree",
+        {"if (core.config.region, core.config.node) < (link.region, link.node):": "if True:"},
+        Small(
+            2,
+            1,
+            11.0,
+            harms=(Harm(1200, 2800, "evict", ("r1",)), Harm(1250, 2800, "evict", ("r2",))),
+            given={"keys": 60, "mix": ("put", "delete"), "limits": SOON},
+        ),
+        seed=1,
+    ),
+    Mutant(
         "drained-is-evicted",
         "draining is advice: of replication only `evict` depends on it",
         "core:Core.counted",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lab.syncstore.simulate.harms.harm import Harm
 from lab.syncstore.simulate.links import STALL
-from tests.syncstore.looks import answered, forward
+from tests.syncstore.looks import answered, forward, repeated
 from tests.syncstore.mutants import Mutant, Small
 
 LASTING = ("put", "put", "put", "get", "delete", "delete")
@@ -34,6 +34,22 @@ MUTANTS = [
         "acks:Acks.secured",
         {"self._alone or self._replica.second.covers(record.origin, record.sequence)": "True"},
         Small(1, 3, 5.0, harms=(Harm(1500, 1200, "pause", ("r1n2", "r1n3")),)),
+        seed=1,
+    ),
+    Mutant(
+        "watch-shown-alone",
+        "what a watch shows is held by a second node of the region, or says degraded",
+        "acks:Acks._settle",
+        {"second = 2**62 if self._alone else": "second = 2**62 if self._alone or not own else"},
+        Small(2, 3, 5.0, harms=(Harm(1500, 1200, "inside", ("r1n1",), 0, STALL),)),
+        seed=1,
+    ),
+    Mutant(
+        "puts-not-repeated",
+        "`put` and `delete` of an lww bucket are simply repeated",
+        "session:Session._may_retry",
+        {"is_safe(call.request, beside=beside)": 'call.request.op == "get"'},
+        Small(1, 3, 5.0, harms=(Harm(1500, 1500, "pause", ("r1n1",)),), look=repeated),
         seed=1,
     ),
     Mutant(

@@ -12,6 +12,20 @@ from tests.syncstore.mutants import Mutant, Small
 
 MUTANTS = [
     Mutant(
+        "one-version-two-records",
+        "records of one version are one record, whatever their sequence",
+        "digest:fingerprint",
+        {"{record.time}": "{record.origin}.{record.sequence}.{record.time}"},
+        Small(
+            1,
+            3,
+            6.0,
+            harms=(Harm(1500, 2000, "pause", ("r1n1",)), Harm(1500, 2500, "inside", ("r1n2",), 0, STALL)),
+            given={"registers": True},
+        ),
+        seed=29,
+    ),
+    Mutant(
         "below-the-present",
         "a new version is above the key's present record",
         "core:Core.new_version",

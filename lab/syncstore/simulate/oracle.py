@@ -6,13 +6,16 @@ must hold. Told by every node at the moment it accepts, so nothing that the netw
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lab.syncstore.record import Record
 from lab.syncstore.vector import Vector
 from lab.syncstore.version import Version
+
+if TYPE_CHECKING:
+    from lab.syncstore.replica import Replica
 
 
 class Accepted(NamedTuple):
@@ -55,15 +58,18 @@ class Oracle:
     # What a vector names of a closed incarnation is all that anybody still held when it was closed: what was
     # lost with its node (a torn tail, a lost disk) before anybody else had it is not among that.
 
-    def looked_at(self, scope: str, vector: Vector) -> None:
-        """A node's vector, of every node that is up: now and then, and before `names` is asked about its marks."""
+    def looked_at(self, scope: str, replicas: Sequence[Replica]) -> None:
+        """Those of every node that is up: now and then, and before `names` is asked about their marks."""
         for place, last in self.last.items():
+            origin = place[1]
             if place[0] != scope or place in self._closed:
                 continue
-            entry = vector.entries.get(place[1])
-            if entry is not None:
-                self._held[place] = max(entry, self._held.get(place, 0))
-            elif vector.is_closed(place[1]):
+            # Some may have closed it since they were last looked at, others not yet.
+            entries = [one.vector.entries.get(origin, one.ended.get(origin)) for one in replicas]
+            held = [entry for entry in entries if entry is not None]
+            if held:
+                self._held[place] = max(*held, self._held.get(place, 0))
+            if any(one.vector.is_closed(origin) for one in replicas):
                 self._closed[place] = self._held.get(place, last)
 
     def somebody_died(self) -> None:

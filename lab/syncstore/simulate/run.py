@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lab.syncstore.core import RETURNED, STATES
-from lab.syncstore.record import GLOBAL, Record
+from lab.syncstore.record import GLOBAL, SCOPES, Record
 from lab.syncstore.simulate.chance import fork
 from lab.syncstore.simulate.checks import answers, brief, content, registers, rest, service
 from lab.syncstore.simulate.faults import schedule
@@ -128,10 +128,11 @@ class Run:
         self._tell_oracle()
 
     def _tell_oracle(self) -> None:
-        for host in self.world.hosts.values():
-            for scope, replica in host.engine.replicas.items() if host.engine is not None else ():
-                if scope != GLOBAL or not self._is_away(host, replica):
-                    self.world.oracle.looked_at(scope, replica.vector)
+        up = [host for host in self.world.hosts.values() if host.engine is not None]
+        for scope in SCOPES:
+            replicas = [(host, host.engine.replicas[scope]) for host in up]
+            here = [replica for host, replica in replicas if scope != GLOBAL or not self._is_away(host, replica)]
+            self.world.oracle.looked_at(scope, here)
 
     def _is_away(self, host: Host, replica: Any) -> bool:
         """Whether its region was evicted and it has had no reset since: others close incarnations without what it
