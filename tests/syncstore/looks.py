@@ -61,7 +61,7 @@ def answered(world: World) -> Iterator[str]:
 
 
 def repeated(world: World) -> Iterator[str]:
-    """What a silent node does not answer is done by another one; not all of it, for retries have a budget."""
+    """What a node did not answer before it died is done by another one."""
     if not any(one.op in ("put", "delete") and one.attempts > 1 and one.outcome == OK for one in world.operations()):
         yield "no put or delete was repeated"
 

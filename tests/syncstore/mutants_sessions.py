@@ -49,8 +49,15 @@ MUTANTS = [
         "`put` and `delete` of an lww bucket are simply repeated",
         "session:Session._may_retry",
         {"is_safe(call.request, beside=beside)": 'call.request.op == "get"'},
-        Small(1, 3, 5.0, harms=(Harm(1500, 1500, "pause", ("r1n1",)),), look=repeated),
-        seed=1,
+        Small(
+            1,
+            3,
+            5.0,
+            harms=(Harm(1500, 1000, "kill", ("r1n1",)), Harm(2600, 500, "kill", ("r1n2",))),
+            look=repeated,
+            given={"rate_per_s": 300.0},
+        ),
+        seed=3,
     ),
     Mutant(
         "resumed-below-the-floor",

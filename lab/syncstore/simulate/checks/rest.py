@@ -145,9 +145,7 @@ def _superseded(world: World, operation: Operation, scope: str, version: Version
     line = world.oracle.keys.get(place, [])
     if line and line[0].tombstone and any(host.engine.counters["forced_conflict"] for host in world.hosts.values()):
         return True  # two evicted each other: one's forgotten deletes are not known to the other
-    return any(
-        one.version >= version and world.oracle.names(vector, scope, one.origin, one.sequence) for one in line
-    )
+    return any(one.version >= version and world.oracle.names(vector, scope, one.origin, one.sequence) for one in line)
 
 
 def last_shown(world: World) -> Iterator[str]:
