@@ -10,7 +10,7 @@ when the peer has been behind on it for a while.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from lab.syncstore.config import Limits
 from lab.syncstore.delta import Cut, Position
@@ -45,6 +45,7 @@ class Feed:
         """Origin → how far the peer is, and since when, though more was sent."""
         self._cut: Cut | None = None
         self._bodies: Iterator[bytes] = iter(())
+        self._streamed = False
         self._delta_wanted = everything
         self._awaited: tuple[Vector, float] | None = None
         self._reset: Iterator[bytes] | None = None
@@ -154,23 +155,34 @@ class Feed:
             return None
         while True:
             if self._cut is not None:
+                body = self._between()
+                if body is not None:
+                    return body
                 body = next(self._bodies, None)
                 if body is not None:
+                    self._streamed = False
                     self.replica.effort += 1 + len(body) // 256
                     return body
                 self._end_cut(now_ms)
-            body = self._next_of_stream()
+            body = self._next_of_stream(list(self._pending))
             if body is not None:
                 return body
             if not self._delta_wanted or not self._begin_cut():
                 return None
 
-    def _next_of_stream(self) -> bytes | None:
-        while self._pending:
-            origin = next(iter(self._pending))
-            sent = self._sent.get(origin, -1)
-            if sent < 0:
-                sent = max(self.stated.get(origin), 0)
+    def _between(self) -> bytes | None:
+        """After each frame of a cut one of a stream, if any goes on beyond what the cut brings: a delta takes its
+        time, and the writes that are made meanwhile are waited for."""
+        if self._streamed or not self._pending or self._cut is None:
+            return None
+        brought = self._cut.vector
+        body = self._next_of_stream([one for one in self._pending if self._reached(one) >= brought.get(one)])
+        self._streamed = body is not None
+        return body
+
+    def _next_of_stream(self, origins: Iterable[str]) -> bytes | None:
+        for origin in origins:
+            sent = self._reached(origin)
             if sent >= self.replica.vector.get(origin):
                 del self._pending[origin]
                 continue
@@ -182,6 +194,11 @@ class Feed:
             self._sent[origin] = chunk.last
             return chunk.body
         return None
+
+    def _reached(self, origin: str) -> int:
+        """Where a stream goes on."""
+        sent = self._sent.get(origin)
+        return sent if sent is not None else max(self.stated.get(origin), 0)
 
     def _begin_cut(self) -> bool:
         cut = self.replica.cut(self._bits(), self.stated)

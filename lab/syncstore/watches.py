@@ -42,7 +42,7 @@ class Watcher:
 
     def begin(self, snapshot: Iterator[Record], *, compacted: bool, lost: dict[str, int] | None = None) -> None:
         self._snapshot, self._in_snapshot, self._compacted = snapshot, True, compacted
-        self._lost = lost or {}
+        self._lost |= lost or {}  # what an earlier snapshot was to tell of and did not come to
         self._waiting.clear()
 
     def go_on(self, missed: list[Record], wall_ms: int) -> None:

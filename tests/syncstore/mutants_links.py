@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from lab.syncstore.simulate.harms.harm import Harm
 from lab.syncstore.simulate.links import BLACKHOLE, REFUSE, STALL
-from lab.syncstore.simulate.settings import COSTS, LIMITS
+from lab.syncstore.simulate.settings import COSTS, LIMITS, SLOW
 from tests.syncstore.looks import arrived, soon
 from tests.syncstore.mutants import Mutant, Small
 
@@ -55,6 +55,20 @@ MUTANTS = [
             given={"keys": 4000, "costs": replace(COSTS, disk_bytes_per_ms=1e9), "spare": "r1", "rate_per_s": 150.0},
         ),
         also={"replica:Applying.step": {"while count > 0:": "while True:"}},
+        seed=1,
+    ),
+    Mutant(
+        "delta-first",
+        "local operations first: what is written while a delta is sent is not kept waiting for its end",
+        "feed:Feed._between",
+        {"if self._streamed or": "if True or"},
+        Small(
+            2,
+            3,
+            7.0,
+            harms=(Harm(1500, 2500, "between", ("r1", "r2"), 0, STALL),),
+            given={"keys": 2000, "costs": SLOW, "rate_per_s": 200.0, "limits": replace(LIMITS, ring_bytes=12000)},
+        ),
         seed=1,
     ),
     Mutant(

@@ -93,7 +93,7 @@ MUTANTS = [
             harms=(Harm(1900, 5800, "pause", ("r1n2", "r1n3")),),
             given={"rate_per_s": 35.0, "limits": replace(LIMITS, ring_bytes=2048, logged_a_sync_bytes=256)},
         ),
-        seed=2,
+        seed=4,
     ),
     Mutant(
         "no-limit-unsent",

@@ -110,6 +110,21 @@ def test_writes_during_a_delta_follow_it() -> None:
     assert last.first == 61
 
 
+def test_what_a_delta_does_not_bring_goes_between_its_frames() -> None:
+    replica = writer()
+    write(replica, "mine")
+    replica.take(*stream([record(f"k{place}", of=FAR, sequence=place) for place in range(1, 200)]))
+    one = feed(replica, Vector({MINE: 1}, {}), everything=True)
+    found = []
+    for place in range(3):
+        found.append(one.next(0))
+        write(replica, f"meanwhile {place}")
+        one.advanced(MINE)
+    assert names([decode(body) for body in found if body]) == ["Delta", "Stream", "Delta"]
+    assert names(sent(one))[:4] == ["Stream", "Delta", "Stream", "Delta"]
+    assert one.deltas == 1
+
+
 def test_going_back_begins_where_the_peer_says_it_is() -> None:
     replica = writer()
     write(replica, "a", "b", "c")

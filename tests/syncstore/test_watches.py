@@ -149,3 +149,12 @@ def test_a_connection_s_watches_end_with_it() -> None:
     watches.due.clear()
     watches.show(shown, "put", False)
     assert [one.link for one in watches.due] == [2]
+
+
+def test_what_a_snapshot_was_to_tell_of_the_next_one_tells() -> None:
+    one = watcher()
+    one.begin(iter([]), compacted=True, lost={"o": 13})
+    one.begin(iter([]), compacted=True, lost={"p": 12})
+    assert [frame.lost for frame in drained(one)] == [{"o": 13, "p": 12}]
+    one.begin(iter([]), compacted=True)
+    assert [frame.lost for frame in drained(one)] == [{}]
