@@ -49,8 +49,10 @@ class Limits:
     """What a session has seen is waited for so long before the client is sent elsewhere."""
     enter_together_ms: float = 100
     """Other regions' records enter their registers in lots, so often: else each would take turns and syncs."""
-    enter_at_once: int = 16
-    """Of one lot at each node."""
+    enter_at_once: int = 8
+    """Of one lot at each node: a region that comes back after a while must not take the processor with it."""
+    enter_at_most: int = 64
+    """Of one lot, where so many wait that they would else never be done: a twentieth of them, up to this."""
     finish_after_ms: float = 1000
     """A register's value that was accepted and became no record is finished by any node after this."""
     slice_ms: float = 1.0

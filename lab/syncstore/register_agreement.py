@@ -22,6 +22,9 @@ from lab.syncstore.register_round import Purpose
 from lab.syncstore.register_timers import Timers
 from lab.syncstore.version import NO_VERSION, region_of
 
+WAITED_LOTS = 20
+"""So many lots what is to enter waits for, as long as `enter_at_most` is enough for that."""
+
 
 class Agreement:
     """tend: runs a round for a register. connected: this region's nodes, this one among them."""
@@ -119,7 +122,8 @@ class Agreement:
         return (since_ms // every_ms + 1) * every_ms
 
     def _enter_lot(self, now: Moment, _: Key) -> None:
-        for key in list(islice(self._entering, self._limits.enter_at_once)):
+        share = min(len(self._entering) // WAITED_LOTS, self._limits.enter_at_most)
+        for key in list(islice(self._entering, max(self._limits.enter_at_once, share))):
             del self._entering[key]
             if self._missing(key) is Purpose.ENTER:
                 self.counts[Purpose.ENTER.value] += 1

@@ -70,3 +70,24 @@ def test_the_second_node_leaves_the_first_one_alone_as_long_as_it_gets_on() -> N
 def test_the_second_node_lets_in_what_the_first_one_does_not() -> None:
     tended = _second(Table(), [KEY], {})
     assert tended and tended[0][0] <= LIMITS.finish_after_ms + 3 * LIMITS.enter_together_ms
+
+
+def _lots(keys: int) -> list[int]:
+    """How many of so many keys one node lets in at a time."""
+    now, timers, tended = Moment(0.0, 10), Timers(), list[float]()
+    agreement = Agreement(
+        "n1", LIMITS, Acceptor(Seat("n1", ("n1",), lambda entry: 1), lambda entry: 1), Table(), timers,
+        lambda at, purpose, key: tended.append(at.mono_ms), lambda: ["n1"],
+    )  # fmt: skip
+    for number in range(keys):
+        agreement.foreign(now, ("global/register/kv", f"k{number}"))
+    for step in range(300):
+        timers.run(Moment(step * LIMITS.enter_together_ms, 10))
+    assert len(tended) == keys
+    return [tended.count(at_ms) for at_ms in dict.fromkeys(tended)]
+
+
+def test_a_few_enter_at_a_time_and_more_where_many_wait() -> None:
+    assert _lots(20) == [8, 8, 4]
+    assert _lots(1000)[:2] == [50, 47]
+    assert max(_lots(5000)) == LIMITS.enter_at_most
