@@ -14,6 +14,7 @@ from lab.syncstore.feed import Feed
 from lab.syncstore.gateway import should_hear, targets
 from lab.syncstore.links import CLIENT, PEER, WAN, Link, refusal
 from lab.syncstore.record import GLOBAL, SCOPES
+from lab.syncstore.vector import Vector
 from lab.syncstore.version import node_of, region_of
 from lab.syncstore.wire import PROTOCOL, Hello, ResetAsk, encode
 
@@ -115,8 +116,6 @@ class Dials:
                 raise Malformed("expected vectors and floors in a node's hello")
             link.stated[scope], link.floors[scope] = stated.copy(), floor
             core.heard_of_me(scope, stated)
-            if link.purpose == PEER:
-                core.replicas[scope].second.join(stated)
             if link.purpose == PEER or not link.dialled:
                 link.feeds[scope] = Feed(
                     core.replicas[scope],
@@ -127,6 +126,9 @@ class Dials:
                     everything=link.purpose == PEER,
                 )
             self.agree(link, scope)
+            if link.purpose == PEER:  # who is to take a reset holds nothing for long
+                held = stated if link.feeds[scope].open else Vector({}, {})
+                core.replicas[scope].peer_holds(link.node, held, greeting=True)
         self._resume(link, hello)
 
     def _own_and_heard(self, origin: str) -> bool:

@@ -19,7 +19,7 @@ from lab.syncstore.record import Record, later, same_version
 from lab.syncstore.stream import Chunk, Ring
 from lab.syncstore.table import Table
 from lab.syncstore.tombstones import Tombstones
-from lab.syncstore.vector import UNKNOWN, Floor, Vector
+from lab.syncstore.vector import UNKNOWN, Floor, Vector, joined
 from lab.syncstore.wire import (
     Delta,
     DeltaEnd,
@@ -44,6 +44,8 @@ class Replica:
         self.vector = Vector({}, {})
         self.durable = Vector({}, {})
         """What of the vector is on this node's disk."""
+        self._stated: dict[str, Vector] = {}
+        """Other node of the region → what it says it holds."""
         self.second = Vector({}, {})
         """What another node of the region holds too, as far as it has said so since this node's start."""
         self.table = Table()
@@ -110,6 +112,17 @@ class Replica:
         self.durable.entries.setdefault(origin, 0)
 
     # -- what others send ------------------------------------------------------------------------
+
+    def peer_holds(self, node: str, vector: Vector, *, greeting: bool = False) -> None:
+        """A node of the region says so. greeting: and no more than that, which is less than before where it took a
+        reset meanwhile or lost its disk."""
+        before = self._stated.setdefault(node, Vector({}, {}))
+        if greeting and not vector.covers_all(before):
+            self._stated[node] = vector.copy()
+            self.second = joined(self._stated.values())
+        else:
+            before.join(vector)
+            self.second.join(vector)
 
     def take(self, stream: Stream, body: bytes) -> tuple[int, bool] | None:
         """Merge a stream's frame: its last sequence, and whether it brought anything; None when it begins
@@ -232,7 +245,7 @@ class Replica:
         self.table, self.tombstones = fresh.table, fresh.tombstones
         self.vector, self.floor = fresh.vector, fresh.floor
         self.durable = Vector({}, {})
-        self.second = Vector({}, {})
+        self.second, self._stated = Vector({}, {}), {}
         self.ring = Ring(self.ring.limit)
         self.applying = None
 

@@ -137,12 +137,12 @@ class Upkeep:
             link.stated[scope].join(vector)
             link.floors[scope] = floor
             core.heard_of_me(scope, vector)
+            feed = link.feeds.get(scope)
             if link.purpose == PEER:
-                if beacon.written:
-                    core.replicas[scope].second.join(vector)
+                if beacon.written and feed is not None and feed.open:
+                    core.replicas[scope].peer_holds(link.node, vector)
                 if scope in beacon.durable:
                     link.durable[scope] = beacon.durable[scope]
-            feed = link.feeds.get(scope)
             if feed is not None:
                 feed.states(vector, core.now.mono_ms)
             self.dials.agree(link, scope)

@@ -49,6 +49,17 @@ MUTANTS = [
         seed=1,
     ),
     Mutant(
+        "held-before-the-reset",
+        "what a watch shows is held by a second node of the region: not by one that held it before it took a reset",
+        "dials:Dials._feed",
+        {"stated if link.feeds[scope].open else Vector({}, {})": "stated"},
+        also={
+            "replica:Replica.peer_holds": {"if greeting and": "if False and"},
+            "upkeep:Upkeep.heard": {"and feed is not None and feed.open": ""},
+        },
+        why="it takes two peers that held it, and took their resets just before: seen once, in world 43739 of 60 a second",
+    ),
+    Mutant(
         "links-outlive-a-reset",
         "all connections of who takes a reset end",
         "intake:Intake._replaced",

@@ -283,3 +283,13 @@ def test_a_new_incarnation_begins_at_one_and_keeps_the_old_one_s_entry() -> None
     chunk = one.take_batch()
     assert chunk is not None
     assert (chunk.first, chunk.last) == (1, 1)
+
+
+def test_what_a_peer_no_longer_holds_is_held_by_a_second_node_no_more() -> None:
+    one = Replica("global", 10_000)
+    one.peer_holds("b", Vector({"o": 5, "p": 7}, {}))
+    one.peer_holds("c", Vector({"o": 3}, {}), greeting=True)
+    one.peer_holds("b", Vector({"o": 4}, {}))
+    assert one.second == Vector({"o": 5, "p": 7}, {}), "an older beacon takes nothing back"
+    one.peer_holds("b", Vector({"p": 7, "q": 1}, {}), greeting=True)
+    assert one.second == Vector({"o": 3, "p": 7, "q": 1}, {})
