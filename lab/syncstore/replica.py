@@ -47,7 +47,8 @@ class Replica:
         self._stated: dict[str, Vector] = {}
         """Other node of the region → what it says it holds."""
         self.second = Vector({}, {})
-        """What another node of the region holds too, as far as it has said so since this node's start."""
+        """What another node of the region holds too, as far as it has said so since this node's start and has not
+        greeted with less since."""
         self.table = Table()
         self.floor = Floor()
         self.dropped_of_closed: dict[str, int] = {}
