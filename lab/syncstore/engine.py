@@ -58,8 +58,8 @@ from lab.syncstore.wire import Requests as RequestsFrame
 FRAMES_A_SLICE = 4
 """Frames given to one link before anything else is looked at again."""
 PEER_FRAMES_A_FLUSH = 64
-WALKED = 64
-"""A frame walked from the table counts as so many that are handed on."""
+WALKED = PEER_FRAMES_A_FLUSH
+"""A frame walked from the table counts as so many that are handed on: one a link and flush."""
 WATCH_UNSENT_BYTES = 256 * 1024
 TICK_MS = 25.0
 """Timers finer than this are those that somebody waits for; the rest is looked at this often."""

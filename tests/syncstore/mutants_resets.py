@@ -57,7 +57,7 @@ MUTANTS = [
             "replica:Replica.peer_holds": {"if greeting and": "if False and"},
             "upkeep:Upkeep.heard": {"and feed is not None and feed.open": ""},
         },
-        why="it takes two peers that held it, and their resets just before: once in world 43739 at 60 a second",
+        why="it takes two peers that held it, and their resets just before: see test_worlds, world 43739",
     ),
     Mutant(
         "links-outlive-a-reset",
