@@ -303,11 +303,13 @@ class Dials:
     def lost(self, link: Link) -> None:
         """A link that we dialled ended: try again, another node first where there is one."""
         target = self._target(link.purpose, link.dialled)
-        if target is None or link.dropped not in AT_FAULT:
+        if target is None:
             return
         stood = link.hello is not None and self.core.now.mono_ms - link.opened_ms >= STOOD_MS
         if stood:
             target.failures = target.nodes.index(link.dialled)
+        if link.dropped not in AT_FAULT:
+            return
         if stood and link.purpose == PEER and not link.dropped:
             self._dial_peer(link.dialled, target)
         else:

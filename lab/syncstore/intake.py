@@ -284,7 +284,7 @@ class Intake:
     def _replaced(self, fresh: Replica, link: Link) -> None:
         """The snapshot takes the table's place; whoever fed this node or was fed by it begins anew."""
         core, replica = self.core, self.core.replicas[fresh.scope]
-        self._queue = [one for one in self._queue if one.replica is not replica]
+        self._queue = [one for one in self._queue if one.replica.scope != replica.scope]
         self._unmet = {one: None for one in self._unmet if one[1] != replica.scope}
         self.lost.extend(core.acks[replica.scope].give_up())
         again = resets.take(core, replica, fresh)

@@ -166,20 +166,24 @@ class Upkeep:
     # -- forgetting ------------------------------------------------------------------------------
 
     def _own_report(self) -> None:
-        """What all nodes of the own region state."""
+        """What all nodes of the own region state: none while one of them is to take a reset, for what it holds that the
+        others lack will be gone by then, and would be waited for for ever."""
         core, clock_ms = self.core, self._region_clock() or 0
         for scope in SCOPES:
             own = core.replicas[scope]
             stated = [(own.vector, own.durable)]
             for node in core.config.peers:
                 link = next((one for one in core.peers() if one.node == node and scope in one.durable), None)
-                if link is None:
+                if link is None or self._apart(link, own):
                     break
                 stated.append((link.stated[scope], link.durable[scope]))
             else:
                 low, high = reports.of_region(stated)
                 if scope != GLOBAL or core.came_back(core.config.region, low):
                     core.reports[scope].setdefault(core.config.region, Report()).join(low, high, clock_ms)
+
+    def _apart(self, link: Link, own: Replica) -> bool:
+        return not (link.stated[own.scope].covers_all(own.floor.vector) and self.intake.may_take(link, own.scope))
 
     def _expire(self) -> None:
         core = self.core

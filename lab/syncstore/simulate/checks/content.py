@@ -66,19 +66,20 @@ def merge_of_its_vector(world: World, host: Host) -> Iterator[str]:
             due = next((one for one in line if names(vector, scope, one.origin, one.sequence)), None)
             held = table.get(place[1], place[2])
             if held is None:
-                copies = [one for one in line if due is not None and one.version == due.version]
-                if due is not None and not any(_may_be_gone(one, replica, world) for one in copies):
+                if due is not None and not _may_be_gone(due, line, replica, world):
                     yield f"{host.place} lost {place[1]} {place[2]}: its vector names {told(due)}, it holds nothing"
             elif due is None:
                 yield f"{host.place} holds {place[1]} {place[2]} as {told(held)}, which its vector doesn't name"
             elif held.version != due.version:
-                if held.value is None and due.tombstone and _may_be_gone(due, replica, world):
+                if held.value is None and due.tombstone and _may_be_gone(due, line, replica, world):
                     continue  # what was deleted, and forgotten, may be deleted again
                 verb = "brought back" if due.tombstone and held.value is not None else "holds"
                 yield f"{host.place} {verb} {place[1]} {place[2]}: {told(held)} where its vector names {told(due)}"
 
 
-def _may_be_gone(due: Accepted, replica: Any, world: World) -> bool:
-    """A tombstone, or what expired by some clock of the region, once the floor has passed it."""
+def _may_be_gone(due: Accepted, line: Iterable[Accepted], replica: Any, world: World) -> bool:
+    """A tombstone, or what expired by some clock of the region, once the floor has passed it: by either origin where
+    one version came by two (a register's record that was made again)."""
     ended = due.tombstone or (due.expires and due.expires <= max(map(world.latest_wall_ms, world.hosts)))
-    return bool(ended) and replica.floor.vector.covers(due.origin, due.sequence)
+    copies = (one for one in line if one.version == due.version)
+    return bool(ended) and any(replica.floor.vector.covers(one.origin, one.sequence) for one in copies)
