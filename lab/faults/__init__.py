@@ -1,6 +1,7 @@
 """One kind of harm a file; entering harms, leaving heals. A fault itself says whether it fits."""
 
 FAULTS = {
+    "burn": "lab.faults.burn:BurnFault",
     "deaf": "lab.faults.deaf:DeafFault",
     "flap": "lab.faults.flap:FlapFault",
     "latency": "lab.faults.latency:LatencyFault",

@@ -163,6 +163,23 @@ def test_a_peers_link_that_stood_is_dialled_again_at_once_and_one_that_ends_agai
     assert not net.client("a").put("k").degraded
 
 
+def test_what_failed_before_a_link_that_stood_counts_no_more() -> None:
+    """Also where it ended well: two nodes that take a reset one after the other end two links in a moment."""
+    net = Net({"r": ("a", "b")}).ready()
+    net.sniffed = lambda sender, to, body: None
+    net.run(20_000)
+    net.sniffed = lambda sender, to, body: body
+    net.run(8000)
+    for node, other in ("ab", "ba"):
+        core = net.engines[node].core
+        net.until(lambda core=core, other=other: any(one.node == other for one in core.links.values()))
+        link = next(one for one in core.links.values() if one.node == other)
+        core.drop(link, "this node took a reset", "ended_by_reset")
+        net.settle()
+    net.run(300)
+    assert not net.client("a").put("k").degraded
+
+
 def test_the_unreachable_is_tried_again_at_least_every_five_seconds_and_not_all_the_time() -> None:
     net = Net(ONE, start=False)
     engine = net.start("a")

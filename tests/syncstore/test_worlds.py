@@ -63,6 +63,13 @@ def test_what_broke_once_holds() -> None:
     assert not found, found
 
 
+def test_of_resets_that_waited_for_a_disk_one_is_taken() -> None:
+    """Each came by a link of its own: the first one that is taken ends them all."""
+    run = Run(drawn(62979, rate_per_s=FASTER[62979]))
+    run.live()
+    assert max(host.engine.counters["resets_taken"] for host in run.world.hosts.values()) == 1
+
+
 def test_a_region_lives_the_same_life_whatever_befalls_the_others() -> None:
     with ProcessPoolExecutor(PROCESSES) as pool:
         found = "\n".join(filter(None, pool.map(told_of_pair, range(1, PAIRS + 1))))
