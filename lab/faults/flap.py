@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from lab.errors import DoesNotFit
+from lab.faults import pulsing
 from lab.faults.region_links import RegionLinks
 from lab.protocols import Cut, FaultContext, Impairment
 from lab.topology import Link
@@ -38,6 +39,4 @@ class FlapFault(RegionLinks):
         return {link: Cut(self.how) for link in context.topology.links_of(self.region)}
 
     def pulses(self, lasting_s: float) -> list[tuple[float, float]]:
-        every_s = self.down_s + self.up_s
-        count = int((lasting_s - self.down_s + 1e-6) // every_s) + 1
-        return [(i * every_s, i * every_s + self.down_s) for i in range(count)]
+        return pulsing.pulses(self.down_s, self.up_s, lasting_s)
