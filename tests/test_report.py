@@ -113,6 +113,12 @@ HEADLINES: dict[str, tuple[Measurements, Verdict, str]] = {
         "sg cut off 3 times for 4 s each within 30 s (each of its links stall); us and eu kept working; "
         "blast radius empty; verdict valid (expected).",
     ),
+    "pulses of what harms no link": (
+        quiet(faults=fault(fault="burn", links={}, targets=[], pulses=[(12, 14), (20, 22)])),
+        FINE,
+        "the backend under burn 2 times for 2 s each within 30 s; us, eu and sg kept working; blast radius empty; "
+        "verdict valid (expected).",
+    ),
     "nodes": (
         quiet(faults=fault(fault="restart", links={}, nodes=dict.fromkeys(("sg-1", "sg-2", "sg-3"), "gone"))),
         FINE,

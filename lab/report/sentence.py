@@ -93,7 +93,7 @@ def _harm_words(fault: FaultBite, run: Run) -> tuple[str, str]:
         return f"slowed by {_between(min(added), max(added))}", f" ({which} {spread(added)})"
     if rates:
         return f"throttled to {min(rates):g} KB/s", f" ({which})"
-    return f"under {fault.fault}", ""
+    return f"under {fault.fault}{often}", ""
 
 
 def _one_way(fault: FaultBite) -> str:
