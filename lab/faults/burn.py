@@ -37,7 +37,7 @@ class BurnFault(NoFault):
     system gave the processes less than 0.7 × what was asked, the run is `unknown`.
     """
 
-    cores: float
+    cores: float = 0.5
     processes: int = 9
     busy_s: float = 0.0
     idle_s: float = 0.0

@@ -104,7 +104,6 @@ def test_a_burner_ends_with_whoever_started_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({}, "cores"),
         ({"cores": 0}, r"cores must be 0\.01 to .*found 0\."),
         ({"cores": 2, "processes": 1}, r"cores must be 0\.01 to 1 \(as many as there are, and one a process"),
         ({"cores": 0.5, "processes": 0}, "processes must be 1 to 64, found 0"),

@@ -92,7 +92,7 @@ MUTANTS = [
         "tombstones:Tombstones.droppable",
         {"and low.covers(record.origin, record.sequence)": ""},
         Small(2, 1, 9.0, harms=(Harm(1200, 3000, "cut", ("r1",), 0, STALL),)),
-        seed=1,
+        seed=2,
     ),
     Mutant(
         "dropped-uncovered",

@@ -23,7 +23,7 @@ MUTANTS = [
             harms=(Harm(1500, 2000, "pause", ("r1n1",)), Harm(1500, 2500, "inside", ("r1n2",), 0, STALL)),
             given={"registers": True},
         ),
-        seed=29,
+        seed=332,
     ),
     Mutant(
         "below-the-present",
