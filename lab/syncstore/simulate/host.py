@@ -11,6 +11,7 @@ from __future__ import annotations
 import traceback
 from collections import deque
 from collections.abc import Callable
+from math import inf
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -49,7 +50,8 @@ class Host:
         self.booted_ms = 0.0
         self.lost_disks = 0
         self.clocks = Clocks(self.timeline)
-        self.paused = False
+        self.paused_ms = inf
+        """Since when it is paused; infinity while it runs."""
         self.powered = True
         self.slow = 1.0
         """Everything takes so many times what it should."""
@@ -69,7 +71,7 @@ class Host:
         self._free_ms = 0.0
         self._planned = False
         self._more, self._taken = False, 0
-        self._wake_ms = float("inf")
+        self._wake_ms = inf
         self._broken: list[Any] = []
         network.ends[self.place] = self
 
@@ -89,7 +91,7 @@ class Host:
         self._outbox.clear()
         self._more, self._taken = False, 0
         self.drive.reopened()
-        self._wake_ms = float("inf")
+        self._wake_ms = inf
         for connection in self._broken:
             # The machine answers again: it knows nothing of what was open before.
             connection.reset()
@@ -125,14 +127,18 @@ class Host:
         self._pipes.clear()
         self._inbox.clear()
         self._outbox.clear()
-        self.paused = False
+        self.paused_ms = inf
+
+    @property
+    def paused(self) -> bool:
+        return self.paused_ms < inf
 
     def pause(self) -> None:
         """SIGSTOP: what comes in waits; the kernel goes on accepting."""
-        self.paused = True
+        self.paused_ms = min(self.paused_ms, self.timeline.now_ms)
 
     def resume(self) -> None:
-        self.paused = False
+        self.paused_ms = inf
         self._plan()
 
     # -- what the engine asks for: an Outlet -----------------------------------------------------
@@ -316,7 +322,7 @@ class Host:
         if boots != self.boots or self.engine is None:
             return
         if self._wake_ms == at:
-            self._wake_ms = float("inf")
+            self._wake_ms = inf
         if self.clocks.virtual_ms(self.engine.next_wake_ms) <= self.timeline.now_ms:
             self._plan()
         else:

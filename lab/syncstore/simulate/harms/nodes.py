@@ -108,16 +108,18 @@ def blank(world: World, harm: Harm, chance: Random) -> Heal:
 
 def all_but_a_disk(world: World, harm: Harm, chance: Random) -> Heal:
     """All nodes of a region go at one instant, by kill −9 or (mode `power`) by a power cut, and the disk of one
-    with it. What it alone had synced, and no peer within 100 ms, may be lost by the power cut only."""
+    with it. What it alone had synced, and no peer within 100 ms of its running time, may be lost by the power cut
+    only."""
     host = world.hosts[harm.where[0]]
     region = world.region(host.region)
+    peers_ran_until_ms = min(world.timeline.now_ms, min(one.paused_ms for one in region if one is not host))
     for one in region:
         if harm.mode == "power":
             one.cut_power(chance)
         else:
             one.kill(chance, False)
     if harm.mode == "power":
-        world.excused.append((host.place, world.timeline.now_ms - UNSYNCED_MS, world.timeline.now_ms))
+        world.excused.append((host.place, peers_ran_until_ms - UNSYNCED_MS, world.timeline.now_ms))
 
     def heal() -> None:
         if host.engine is None:
