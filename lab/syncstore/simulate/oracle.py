@@ -72,8 +72,8 @@ class Oracle:
             if any(one.vector.is_closed(origin) for one in replicas):
                 self._closed[place] = self._held.get(place, last)
 
-    def somebody_died(self) -> None:
-        """What only it held may be gone: what was seen held counts no more."""
+    def somebody_left(self) -> None:
+        """Died, or was evicted. What only it held may be gone: what was seen held counts no more."""
         self._held = dict.fromkeys(self.last, 0)
 
     def names(self, vector: Vector, scope: str, origin: str, sequence: int) -> bool:

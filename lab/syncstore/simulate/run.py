@@ -124,7 +124,7 @@ class Run:
 
     def _died(self) -> None:
         self._tell_oracle()
-        self.world.oracle.somebody_died()
+        self.world.oracle.somebody_left()
         self._tell_oracle()
 
     def _tell_oracle(self) -> None:

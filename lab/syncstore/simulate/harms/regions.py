@@ -97,6 +97,7 @@ def evict(world: World, harm: Harm, chance: Random) -> Heal:
     region = harm.where[0]
     other = chance.choice([one for one in world.plan.names if one != region])
     world.evicted.add(region)
+    world.oracle.somebody_left()
     cut = around(world, region, Impairment(cut=STALL))
     operator(world, other, "evict", region)
 
