@@ -38,6 +38,8 @@ class Operation:
     attempts: int = 0
     node: str = ""
     before: Seen | None = None
+    reset_away: bool = False
+    """Of a failed read: a reset took what its session had seen, and it has not come back yet."""
     seen: Seen | None = None
     present: bool = False
     found: bytes = b""

@@ -23,6 +23,7 @@ CLOCK_MS = 5
 def answer(world: World, operation: Operation) -> Iterator[str]:
     """Invariants 2, 4, 6 and 9, of one answer at the moment it comes."""
     if operation.outcome != OK:
+        operation.reset_away = _reset_away(world, operation)
         return
     what = f"{operation.client} {operation.op} {operation.bucket} {operation.key} at {operation.node}"
     when = f"at {operation.completed_ms:.1f} ms"
@@ -127,6 +128,17 @@ def event(world: World, log: WatchLog, shown: Event) -> Iterator[str]:
             f"a watch of {log.client} was shown {shown.revision} of {shown.key} by {log.node} at"
             f" {world.timeline.now_ms:.1f} ms, not as degraded, but only {holders} nodes hold it"
         )
+
+
+def _reset_away(world: World, operation: Operation) -> bool:
+    """Whether a session waits for what its region held, until a reset from a region that had less took its place."""
+    seen, scope = operation.before, operation.bucket.partition("/")[0]
+    if operation.op != "get" or seen is None:
+        return False
+    replicas = [host.engine.replicas[scope] for host in world.region(operation.region) if host.engine is not None]
+    return any(one.given_up.covers(seen.origin, seen.sequence) for one in replicas) and not any(
+        one.vector.covers(seen.origin, seen.sequence) for one in replicas
+    )
 
 
 def _all_there(world: World, region: list[Host]) -> bool:

@@ -74,7 +74,7 @@ def served(world: World, harms: Sequence[Harm]) -> Iterator[str]:
             if one.register and (apart or one.error == "WrongRevision"):
                 continue
             if one.outcome != OK:
-                if not (apart and one.op == "get"):
+                if not (apart and one.op == "get") and not one.reset_away:
                     yield f"{what} failed with {one.error or 'nothing'}, though nothing harmed its region inside"
             elif one.latency_ms - syncs_ms > (
                 parted_ms if apart or one.register else WRITE_MS if one.writes else READ_MS
