@@ -22,11 +22,12 @@ FOUND = (125, 140, 149, 319, 408, 458, 951, 1367, 3179, 3284, 3349, 5182, 5280, 
 """Worlds beyond those that broke a promise once: evictions, what they lose, what comes back; a silent relay; watches
 of what is lost; a stream that went on while its delta was merged; redialling what answers with garbage; a delete that
 was forgotten, and an older one that a reset put in its place."""
-FASTER = {41427: 60.0, 43739: 60.0, 62743: 50.0, 62979: 50.0, 63123: 50.0}
+FASTER = {41427: 60.0, 43739: 60.0, 62743: 50.0, 62979: 50.0, 63123: 50.0, 68457: 50.0, 70151: 50.0, 70398: 50.0}
 """The same, with so many operations a second: what the last holders of a closed incarnation held; a peer that took a
 reset, counted as holding what it held before (the rule of the mutant held-before-the-reset); a delete made again below
 one that two origins brought; what only a node held that was to take a reset, waited for for ever; a peer dialled a
-second late after two resets, since an old link's failures still counted."""
+second late after two resets, since an old link's failures still counted. Then what worlds were wrongly blamed for: a
+power cut over paused peers; what only an evicted region held; what a session waits for after a reset."""
 HASHED = 2003
 """A world in which two nodes are silent at once: which is passed over first once hung on the order of a set."""
 PAIRS = 8
