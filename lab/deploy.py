@@ -21,11 +21,14 @@ async def deployed(plan: Plan, runtime: Runtime, network: Network) -> AsyncItera
     """
     try:
         addresses = await runtime.open(plan.topology, plan.backend)
-        for spec in network.nodes(addresses):
+        for spec in network.nodes(addresses.for_road):
             await runtime.start(spec)
         await network.open(plan.topology, addresses)
-        for spec in plan.backend.nodes(plan.topology, addresses):
-            await runtime.start(spec)
+        # Side by side, and all of them to the end: a container takes a third of a second to start.
+        specs = plan.backend.nodes(plan.topology, addresses.for_nodes)
+        for failure in await asyncio.gather(*map(runtime.start, specs), return_exceptions=True):
+            if failure is not None:
+                raise failure
         deployment = Deployment(plan.topology, addresses, runtime, network, plan.backend, plan.workload, plan.seed)
         await plan.backend.ready(deployment)
         yield deployment

@@ -69,11 +69,12 @@ class ToxiproxyNetwork:
         raise NetworkBroken(f"Toxiproxy did not answer on {self._addresses.toxiproxy} within {READY_WITHIN_S:g} s.")
 
     def _create_all(self) -> None:
-        for key, listen in self._addresses.proxies.items():
+        road = self._addresses.for_road
+        for key, listen in road.proxies.items():
             _, node, port = key.split("/")
-            self._api.create(_proxy(key), listen, self._addresses.listen[f"{node}/{port}"])
-        for ends, listen in self._addresses.witnesses.items():
-            self._api.create(_witness(ends), listen, self._addresses.toxiproxy)
+            self._api.create(_proxy(key), listen, road.listen[f"{node}/{port}"])
+        for ends, listen in road.witnesses.items():
+            self._api.create(_witness(ends), listen, road.toxiproxy)
         for link in self._topology.links:
             for toxic in self._toxics("base", link, Latency(self._topology.one_way_ms(link))):
                 self._add(toxic)
