@@ -43,6 +43,7 @@ def begin(this: Plan, directory: Path) -> None:
                 one.name: {"version": one.version, "sha256": one.sha256.get(one.name, "")} | _image(this, one)
                 for one in programs.values()
             },
+            "surroundings": dict(plan.surroundings_of(this)),
             "git": _revision(),
             "clock_pairs_ns": [wall_pair()],
         },

@@ -23,7 +23,7 @@ import psutil
 
 from lab import binaries, plan, reaper
 from lab.clock import NS_PER_MS, asleep_s, now_ns
-from lab.errors import BinaryMissing, Refused
+from lab.errors import BinaryMissing, LabError, Refused
 from lab.runner import OPEN_FILES
 from lab.runtimes.ports import FIRST, LAST, PortBlock
 
@@ -168,6 +168,16 @@ def leftovers() -> Diagnosis:
     return Diagnosis("other runs", "fine", "none, and nothing left of killed ones")
 
 
+def engine() -> Diagnosis:
+    """Needed by the runtime docker alone: where none answers, `auto` takes processes."""
+    try:
+        found = plan.engine()
+    except LabError as error:
+        reason = str(error).partition(": start it")[0].rstrip(".")
+        return Diagnosis("container engine", "fine", f"{reason}; RUNTIME=auto means process here")
+    return Diagnosis("container engine", "fine", f"{found}; RUNTIME=auto means docker here")
+
+
 def clock() -> Diagnosis:
     """Monotonic, and as fast as the wall clock: a machine that sleeps or is set back can't be measured on."""
     wall_ns, begun_ns, asleep_before_s = time.time_ns(), now_ns(), asleep_s()
@@ -198,7 +208,7 @@ def busy() -> Diagnosis:
 
 
 LOOKS: tuple[Callable[[], Diagnosis], ...] = (
-    python, open_files, cores, memory, results, fsync, ports, leftovers, clock, busy,
+    python, open_files, cores, memory, results, fsync, ports, engine, leftovers, clock, busy,
 )  # fmt: skip
 
 

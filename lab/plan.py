@@ -40,7 +40,7 @@ from lab.protocols import (
     Workload,
 )
 from lab.results import Run, write_json
-from lab.runtimes import ENGINE_ANSWERS, ENGINE_CONNECTED, RUNTIMES
+from lab.runtimes import ENGINE_ANSWERS, ENGINE_CONNECTED, ENGINE_VERSION, RUNTIMES
 from lab.runtimes.ports import BLOCK
 from lab.topology import Link, Topology
 from lab.workloads import WORKLOADS
@@ -242,6 +242,17 @@ def programs_of(plan: Plan, say: Callable[[str], None] = lambda _: None) -> dict
         return {}
     find = parts.load(RUNTIMES[plan.runtime]).find
     return {asked: find(*asked, say) for asked in {**plan.backend.programs(), TOXIPROXY: ""}.items()}
+
+
+def surroundings_of(plan: Plan) -> Mapping[str, str]:
+    """What a reader must know of where a plan's nodes run, beside the machine."""
+    found: Mapping[str, str] = parts.load(RUNTIMES[plan.runtime]).surroundings()
+    return found
+
+
+def engine() -> str:
+    """The container engine of this machine, in words. Raises DoesNotFit with a sentence where none answers."""
+    return str(parts.load(ENGINE_VERSION)())
 
 
 def network_of(plan: Plan) -> Network:

@@ -240,6 +240,11 @@ class Runtime(Protocol):
         """The program, got first if need be (seconds to minutes, once). Blocking. Raises BinaryMissing."""
         ...
 
+    @staticmethod
+    def surroundings() -> Mapping[str, str]:
+        """What a reader of a run must know of where its nodes ran, beside the machine. Blocking."""
+        ...
+
     async def open(self, topology: Topology, backend: Backend) -> Addresses:
         """Allocate every address; nothing is started."""
         ...
@@ -268,8 +273,8 @@ class Runtime(Protocol):
         """Sentences on connections between nodes of different regions that avoid the network."""
         ...
 
-    async def close(self) -> None:
-        """Stop everything; keeps logs and configuration, drops data. Never raises."""
+    async def close(self) -> list[str]:
+        """Stop everything; keeps logs and configuration, drops data. Never raises; sentences on what would not go."""
         ...
 
 

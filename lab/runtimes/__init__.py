@@ -6,4 +6,5 @@ RUNTIMES = {
     "process": "lab.runtimes.process:ProcessRuntime",
 }
 ENGINE_ANSWERS = "lab.runtimes.docker.engine:answers"
+ENGINE_VERSION = "lab.runtimes.docker.engine:version"
 ENGINE_CONNECTED = "lab.runtimes.docker.engine:connected"

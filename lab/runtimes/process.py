@@ -38,6 +38,10 @@ class ProcessRuntime:
         found = binaries.find(program, version, say)
         return Program(found.name, found.version, str(found.path), {found.name: found.sha256})
 
+    @staticmethod
+    def surroundings() -> Mapping[str, str]:
+        return {}
+
     def __init__(self, files: RunFiles, places: Mapping[tuple[str, str], Path | str]) -> None:
         self._files, self._places = files, places
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -148,12 +152,13 @@ class ProcessRuntime:
         }
         return [f"{a} and {b} are connected without a proxy between them" for a, b in sorted(found)]
 
-    async def close(self) -> None:
+    async def close(self) -> list[str]:
         for name in list(self._processes):
             await self.stop(name, signal.SIGKILL)
         shutil.rmtree(self._files.nodes, ignore_errors=True)
         if self._ports is not None:
             self._ports.close()
+        return []
 
     def _region(self, name: str) -> str:
         return self._specs[name].region

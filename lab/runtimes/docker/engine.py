@@ -7,7 +7,7 @@ A remote engine is refused: latencies are read on one clock, and clients dial lo
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,13 +19,16 @@ from lab.errors import DoesNotFit, NodeNotReady
 
 RUN, USER, NODE = "isolation-lab.run", "isolation-lab.user", "isolation-lab.node"
 """Labels: the run's directory, the number of the user who runs it, and the node a container is."""
-SOCKETS = ("/var/run/docker.sock", "/run/docker.sock", "~/.docker/run/docker.sock")
+SOCKETS = ("/var/run/docker.sock", "${XDG_RUNTIME_DIR}/docker.sock", "~/.docker/run/docker.sock")
+"""Where an engine listens that DOCKER_HOST does not name: the system's, a rootless one, Docker Desktop's."""
 ANSWER_WITHIN_S, CALL_WITHIN_S = 3, 30
+AT_ONCE = 32
+"""Calls side by side, and so connections kept: a connection more than that would be made anew each time."""
 
 
 def answers() -> bool:
     """Whether a local engine answers; costs nothing where no socket is to be seen."""
-    if not os.environ.get("DOCKER_HOST") and not any(Path(one).expanduser().exists() for one in SOCKETS):
+    if not _address():
         return False
     try:
         connected().close()
@@ -35,23 +38,36 @@ def answers() -> bool:
 
 
 def connected() -> docker.DockerClient:
-    """A client of the engine that the user's environment names. Raises DoesNotFit with a sentence."""
-    host = os.environ.get("DOCKER_HOST", "")
-    if host and not host.startswith(("unix://", "npipe://", "/")):
+    """A client of the engine that the user's environment names, or of this machine's. Raises DoesNotFit with a
+    sentence."""
+    address = _address()
+    if not address:
+        raise _silent("there is no socket")
+    if not address.startswith("unix://"):
         raise DoesNotFit(
-            f"DOCKER_HOST names a remote engine ({host.partition('://')[0]}://…): expected one of this machine, since "
-            "all is timed on one clock and clients dial loopback ports. Unset DOCKER_HOST, or say RUNTIME=process."
+            f"DOCKER_HOST names a remote engine ({address.partition('://')[0]}://…): expected one of this machine, "
+            "since all is timed on one clock and clients dial loopback ports. Unset DOCKER_HOST, or say "
+            "RUNTIME=process."
         )
     try:
-        client = docker.from_env(timeout=ANSWER_WITHIN_S)
+        client = docker.DockerClient(base_url=address, version="auto", timeout=ANSWER_WITHIN_S, max_pool_size=AT_ONCE)
         client.ping()
     except (DockerException, RequestException) as error:
-        raise DoesNotFit(
-            f"no container engine answers ({_why(error)}): start it and see that `docker info` works for this user, "
-            "or say RUNTIME=process."
-        ) from None
+        raise _silent(why(error)) from None
     client.api.timeout = CALL_WITHIN_S
     return client
+
+
+def version() -> str:
+    """`Docker 20.10.24 on Debian GNU/Linux 12 (bookworm), overlay2`. Raises DoesNotFit or NodeNotReady."""
+    client = connected()
+    try:
+        with told("its version can't be asked for"):
+            stated, host = client.version(), client.info()
+    finally:
+        client.close()
+    name = "Podman" if "podman" in str(stated.get("Components")).lower() else "Docker"
+    return f"{name} {stated['Version']} on {host['OperatingSystem']}, {host['Driver']}"
 
 
 def labels_of(directory: Path, node: str = "") -> dict[str, str]:
@@ -59,7 +75,7 @@ def labels_of(directory: Path, node: str = "") -> dict[str, str]:
     return {RUN: str(directory), USER: str(os.getuid())} | ({NODE: node} if node else {})
 
 
-def of_run(directory: Path) -> Mapping[str, list[str]]:
+def of_run(directory: Path) -> dict[str, list[str]]:
     """The filter that finds all of a run."""
     return {"label": [f"{RUN}={directory}"]}
 
@@ -70,7 +86,7 @@ def told(what: str) -> Iterator[None]:
     try:
         yield
     except (DockerException, RequestException) as error:
-        raise NodeNotReady(f"{what}: the container engine says: {_why(error)}.") from error
+        raise NodeNotReady(f"{what}: the container engine says: {why(error)}.") from error
 
 
 @contextmanager
@@ -85,7 +101,19 @@ def unless_gone() -> Iterator[None]:
             raise
 
 
-def _why(error: Exception) -> str:
+@contextmanager
+def unless_not_so(words: str) -> Iterator[None]:
+    """A container that is not paused, or does not run, need not be woken or signalled; whichever code an engine has
+    for that, its sentence holds these words."""
+    try:
+        yield
+    except APIError as error:
+        if words not in str(error.explanation).lower():
+            raise
+
+
+def why(error: Exception) -> str:
+    """What an engine said, or why it said nothing, in a few words."""
     said = error.explanation if isinstance(error, APIError) and error.explanation else str(error)
     if "PermissionError" in said or "Permission denied" in said:
         return "permission denied on its socket"
@@ -93,4 +121,25 @@ def _why(error: Exception) -> str:
         return "there is no socket"
     if "Connection refused" in said:
         return "its socket is there, and nobody listens"
-    return " ".join(said.split())[:300].rstrip(".")
+    if "timed out" in said.lower():
+        return "no answer in time"
+    return " ".join(str(said).split())[:300].rstrip(".")
+
+
+def _silent(reason: str) -> DoesNotFit:
+    joined = " (as root: usermod -aG docker USER, then log in again)" if reason.startswith("permission") else ""
+    return DoesNotFit(
+        f"no container engine answers ({reason}): start it and see that `docker info` works for this user{joined}, "
+        "or say RUNTIME=process."
+    )
+
+
+def _address() -> str:
+    """Where the engine is to be asked: what DOCKER_HOST says, else the first socket there is; "" for none."""
+    if host := os.environ.get("DOCKER_HOST", ""):
+        return f"unix://{host}" if host.startswith("/") else host
+    for name in SOCKETS:
+        path = Path(os.path.expandvars(name)).expanduser()
+        if path.is_absolute() and "$" not in str(path) and path.exists():
+            return f"unix://{path}"
+    return ""

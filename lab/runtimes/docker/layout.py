@@ -42,6 +42,14 @@ class Layout:
                     return str(subnet[FIRST_HOST + number])
         raise KeyError(node)
 
+    def turn_of(self, node: str) -> int:
+        """The node's number in the topology, from 1 on; 0 for Toxiproxy."""
+        return next((turn for turn, one in enumerate(self.topology.nodes, 1) if one.name == node), 0)
+
+    def ports_of(self, node: str) -> dict[str, int]:
+        """Port name → its number, of one node."""
+        return {place.partition("/")[2]: port for place, port in self.ports.items() if place.partition("/")[0] == node}
+
     def road_ip(self, region: str) -> str:
         """Toxiproxy's in a region's network."""
         return str(self.subnets[region][ROAD_HOST])
@@ -107,4 +115,4 @@ def laid_out(
 def name_of(directory: Path, what: str) -> str:
     """A container's or network's name: readable, and of this run alone."""
     readable = re.sub(r"[^a-z0-9]+", "-", directory.name.lower()).strip("-")[:40] or "run"
-    return f"lab-{readable}-{hashlib.sha256(str(directory).encode()).hexdigest()[:6]}-{what}"
+    return f"isolation-lab-{readable}-{hashlib.sha256(str(directory).encode()).hexdigest()[:6]}-{what}"

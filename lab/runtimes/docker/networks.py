@@ -15,7 +15,7 @@ import psutil
 from docker.errors import APIError
 from docker.types import IPAMConfig, IPAMPool
 
-from lab.errors import DoesNotFit, NodeNotReady
+from lab.errors import DoesNotFit
 from lab.runtimes.docker.engine import labels_of, told
 from lab.runtimes.docker.layout import name_of
 
@@ -63,9 +63,7 @@ def _create(engine: docker.DockerClient, directory: Path, region: str, subnet: I
             if "overlap" in str(error.explanation).lower():
                 return ""
             raise
-    if network.id is None:
-        raise NodeNotReady(f"the network of {region} can't be made: the engine gave it no id.")
-    return network.id
+    return str(network.id)
 
 
 def _of_engine(engine: docker.DockerClient) -> Iterator[IPv4Network]:

@@ -1,42 +1,35 @@
 """Nodes as containers: one bridge network per region, Toxiproxy the only one who stands in several.
 
-A node's data lie in its container's own layer, on the same disk for every backend, and stay there when it is
-stopped and started again. Ports that this machine dials are published on 127.0.0.1 alone.
+What a container is made of is said in `container`, who has which address in `layout`. Ports that this machine dials
+are published on 127.0.0.1 alone.
 """
 
 from __future__ import annotations
 
 import asyncio
-import io
 import signal
-import tarfile
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, ClassVar
 
 import docker
-from docker.errors import APIError, DockerException
+from docker.errors import DockerException
 from requests.exceptions import RequestException
 
 from lab.errors import NodeNotReady
 from lab.protocols import STOP_WITHIN_S, TOXIPROXY, Addresses, Backend, NodeSpec, Program, RunFiles
 from lab.runtimes import kept
-from lab.runtimes.docker import leftovers, networks
+from lab.runtimes.docker import container, engine, leftovers, networks
 from lab.runtimes.docker.bypass import Dial, ways_round
-from lab.runtimes.docker.engine import NODE, connected, labels_of, of_run, told
+from lab.runtimes.docker.engine import NODE, told, unless_not_so
 from lab.runtimes.docker.images import image_of
 from lab.runtimes.docker.layout import Layout, laid_out, name_of
 from lab.runtimes.ports import PortBlock
 from lab.topology import Topology
 
-HOME = "node"
-NOBODY = 65534
-OPEN_FILES, PROCESSES = 16_384, 4096
-MEMORY = "2g"
-"""Far above what a node of ours takes: one that runs wild takes itself down, not the machine."""
-LOG = {"max-size": "64m", "max-file": "2"}
-LOOK_EVERY_S, REMOVE_WITHIN_S = 0.02, 8.0
+LOOK_EVERY_S = 0.02
+CLOSE_WITHIN_S, CLOSE_CALL_WITHIN_S = 8.0, 4.0
 
 
 class DockerRuntime:
@@ -46,12 +39,17 @@ class DockerRuntime:
 
     @staticmethod
     def find(program: str, version: str, say: Callable[[str], None]) -> Program:
-        engine = connected()
+        client = engine.connected()
         try:
-            image = image_of(engine, program, version, say)
+            image = image_of(client, program, version, say)
         finally:
-            engine.close()
+            client.close()
         return Program(program, image.version, image.id, image.sha256)
+
+    @staticmethod
+    def surroundings() -> Mapping[str, str]:
+        memory = f"{container.NODE_MEMORY} a node, {container.ROAD_MEMORY} for Toxiproxy"
+        return {"engine": engine.version(), "memory_limits": memory, "cpu_limits": "none"}
 
     def __init__(self, files: RunFiles, places: Mapping[tuple[str, str], str]) -> None:
         self._files, self._places = files, places
@@ -65,7 +63,7 @@ class DockerRuntime:
         return await asyncio.to_thread(self._open, topology, backend)
 
     def _open(self, topology: Topology, backend: Backend) -> Addresses:
-        self._engine = connected()
+        self._engine = engine.connected()
         self._ports = PortBlock()
         made = networks.create(self._engine, self._files.directory, topology.regions)
         self._networks = {region: network for region, (network, _) in made.items()}
@@ -79,79 +77,61 @@ class DockerRuntime:
         await asyncio.to_thread(self._start, spec)
 
     def _start(self, spec: NodeSpec) -> None:
-        api, layout = self._api, self._layout
         with told(f"{spec.name} can't be started"):
-            container = self._containers[spec.name] = self._create(spec)
-            api.put_archive(container, "/", _home(spec.files))
+            made = self._create(spec)
+            self._api.put_archive(made, "/", container.home(spec.files))
             for region in self._networks:
                 if spec.name == TOXIPROXY and region != self._first:
-                    api.connect_container_to_network(
-                        container, self._networks[region], ipv4_address=layout.road_ip(region)
-                    )
-            api.start(container)
+                    road_ip = self._layout.road_ip(region)
+                    self._api.connect_container_to_network(made, self._networks[region], ipv4_address=road_ip)
+            self._api.start(made)
+            self._containers[spec.name] = made
 
     def _create(self, spec: NodeSpec) -> str:
         api, layout = self._api, self._layout
         is_road = spec.name == TOXIPROXY
         region = self._first if is_road else spec.region
+        address = layout.road_ip(region) if is_road else layout.ip_of(spec.name)
         published = layout.published[spec.name]
-        container: dict[str, str] = api.create_container(
+        made: dict[str, str] = api.create_container(
             self._places[(spec.program, spec.version)],
-            list(spec.arguments),
             name=name_of(self._files.directory, spec.name),
-            hostname=spec.name,
-            user=f"{NOBODY}:{NOBODY}",
-            working_dir=f"/{HOME}",
-            environment={"TZ": "UTC"},
-            labels=labels_of(self._files.directory, spec.name),
+            labels=engine.labels_of(self._files.directory, spec.name),
             ports=list(published),
             networking_config=api.create_networking_config(
-                {
-                    self._networks[region]: api.create_endpoint_config(
-                        ipv4_address=layout.road_ip(region) if is_road else layout.ip_of(spec.name)
-                    )
-                }
+                {self._networks[region]: api.create_endpoint_config(ipv4_address=address)}
             ),
             host_config=api.create_host_config(
                 network_mode=self._networks[region],
                 port_bindings={port: ("127.0.0.1", host_port) for port, host_port in published.items()},
                 extra_hosts={} if is_road else layout.names_in(region),
-                mem_limit=MEMORY,
-                memswap_limit=MEMORY,
-                pids_limit=PROCESSES,
-                ulimits=[docker.types.Ulimit(name="nofile", soft=OPEN_FILES, hard=OPEN_FILES)],
-                cap_drop=["ALL"],
-                security_opt=["no-new-privileges"],
-                log_config=docker.types.LogConfig(type="json-file", config=LOG),
+                **container.limits(spec),
             ),
+            **container.settings(spec, layout.turn_of(spec.name), layout.ports_of(spec.name)),
         )
-        return container["Id"]
+        return made["Id"]
 
     async def stop(self, name: str, how: signal.Signals = signal.SIGTERM, within_s: float = STOP_WITHIN_S) -> None:
         self._stopped.add(name)
         await asyncio.to_thread(self._stop, name, how, within_s)
 
     def _stop(self, name: str, how: signal.Signals, within_s: float) -> None:
-        container = self._containers[name]
         with told(f"{name} can't be stopped"):
-            self._resume(container)  # the engine signals no container that is paused
-            self._signal(container, how)
-            if not self._ended(container, within_s):
-                self._signal(container, signal.SIGKILL)
-                if not self._ended(container, STOP_WITHIN_S):
-                    raise NodeNotReady(f"{name} does not end, though it was killed: look at `docker ps` and the engine.")
+            self._wake(name)  # the engine signals no container that is paused
+            self._signal(name, how)
+            if not self._ended(name, within_s):
+                self._signal(name, signal.SIGKILL)
+                if not self._ended(name, STOP_WITHIN_S):
+                    raise NodeNotReady(f"{name} does not end, though it was killed; look at `docker ps`.")
 
-    def _signal(self, container: str, how: signal.Signals) -> None:
-        try:
-            self._api.kill(container, int(how))
-        except APIError as error:
-            if error.status_code != 409:  # it does not run
-                raise
+    def _signal(self, name: str, how: signal.Signals) -> None:
+        with unless_not_so("is not running"):
+            self._api.kill(self._containers[name], int(how))
 
-    def _ended(self, container: str, within_s: float) -> bool:
-        until = time.monotonic() + within_s
-        while self._api.inspect_container(container)["State"]["Running"]:
-            if time.monotonic() > until:
+    def _ended(self, name: str, within_s: float) -> bool:
+        until_s = time.monotonic() + within_s
+        while self._api.inspect_container(self._containers[name])["State"]["Running"]:
+            if time.monotonic() > until_s:
                 return False
             time.sleep(LOOK_EVERY_S)
         return True
@@ -166,17 +146,18 @@ class DockerRuntime:
             self._api.start(self._containers[name])
 
     async def pause(self, name: str) -> None:
-        await asyncio.to_thread(self._api.pause, self._containers[name])
+        await asyncio.to_thread(self._pause, name)
+
+    def _pause(self, name: str) -> None:
+        with told(f"{name} can't be paused"), unless_not_so("is not running"), unless_not_so("already paused"):
+            self._api.pause(self._containers[name])
 
     async def resume(self, name: str) -> None:
-        await asyncio.to_thread(self._resume, self._containers[name])
+        await asyncio.to_thread(self._wake, name)
 
-    def _resume(self, container: str) -> None:
-        try:
-            self._api.unpause(container)
-        except APIError as error:
-            if error.status_code not in (409, 500):  # not paused, or gone; older engines say so with 500
-                raise
+    def _wake(self, name: str) -> None:
+        with told(f"{name} can't be resumed"), unless_not_so("is not running"), unless_not_so("is not paused"):
+            self._api.unpause(self._containers[name])
 
     async def states(self) -> dict[str, str]:
         found = await asyncio.to_thread(self._states)
@@ -184,7 +165,7 @@ class DockerRuntime:
 
     def _states(self) -> dict[str, str]:
         with told("the nodes' states can't be read"):
-            listed: list[Any] = self._api.containers(all=True, filters=dict(of_run(self._files.directory)))
+            listed: list[Any] = self._api.containers(all=True, filters=engine.of_run(self._files.directory))
         words = {"running": "running", "paused": "paused"}
         return {one["Labels"][NODE]: words.get(one["State"], "gone") for one in listed if NODE in one["Labels"]}
 
@@ -202,54 +183,60 @@ class DockerRuntime:
     async def crossings(self) -> list[str]:
         layout = self._layout
         dials = [
-            Dial(region, node.name, f"{layout.ip_of(node.name)}:{layout.ports[f'{node.name}/{port}']}", node.region == region)
+            Dial(
+                region,
+                node.name,
+                f"{layout.ip_of(node.name)}:{layout.ports_of(node.name)[port]}",
+                node.region == region,
+            )
             for region in layout.topology.regions
             for node in layout.topology.nodes
             for port in self._wan_ports
-        ]  # fmt: skip
-        image = self._places[("toxiproxy-server", "")]
+        ]
         assert self._engine is not None
-        return await asyncio.to_thread(
-            ways_round, self._engine, self._files.directory, image, self._networks, dials
-        )
+        image = self._places[("toxiproxy-server", "")]
+        return await asyncio.to_thread(ways_round, self._engine, self._files.directory, image, self._networks, dials)
 
-    async def close(self) -> None:
+    async def close(self) -> list[str]:
+        stayed: list[str] = []
         if self._engine is not None:
-            await asyncio.to_thread(self._remove_all, self._engine)
+            try:
+                stayed = await asyncio.wait_for(asyncio.to_thread(self._remove_all), CLOSE_WITHIN_S)
+            except Exception:  # TimeoutError most of all; the reaper goes on
+                names = ", ".join(name_of(self._files.directory, name) for name in self._containers) or "its networks"
+                stayed = [f"the engine did not remove {names} within {CLOSE_WITHIN_S:g} s"]
+            self._containers.clear()  # what they said is in the run's directory now
             self._engine.close()
         if self._ports is not None:
             self._ports.close()
+        return stayed
 
-    def _remove_all(self, engine: docker.DockerClient) -> None:
-        """What can't be removed now is the reaper's."""
-        until = time.monotonic() + REMOVE_WITHIN_S
-        while time.monotonic() < until:
-            with suppress(DockerException, RequestException):
-                leftovers.remove(engine, self._files.directory)
-                return
-            time.sleep(LOOK_EVERY_S)
+    def _remove_all(self) -> list[str]:
+        """Sentences on what the engine would not remove, asked again until the time is up."""
+        until_s, last = time.monotonic() + CLOSE_CALL_WITHIN_S, ""
+        self._api.timeout = CLOSE_CALL_WITHIN_S
+        stayed: Mapping[str, str] = {}
+        while True:
+            try:
+                stayed, last = leftovers.remove(self._required, self._files.directory).stayed or {}, ""
+            except (DockerException, RequestException) as error:
+                last = engine.why(error)
+            if not (stayed or last) or time.monotonic() > until_s:
+                break
+            time.sleep(leftovers.AGAIN_S)
+        asked = [f"the engine could not be asked to remove this run's containers: {last}"] if last else []
+        return asked + [f"{name} could not be removed: {reason}" for name, reason in stayed.items()]
+
+    @property
+    def _required(self) -> docker.DockerClient:
+        assert self._engine is not None, "the runtime was never opened"
+        return self._engine
 
     @property
     def _api(self) -> docker.APIClient:
-        assert self._engine is not None, "the runtime was never opened"
-        return self._engine.api
+        return self._required.api
 
     @property
     def _first(self) -> str:
         """The region in whose network Toxiproxy is made; it joins the others before it starts."""
         return next(iter(self._networks))
-
-
-def _home(files: Mapping[str, str]) -> bytes:
-    """A node's directory with its files, as an archive."""
-    archive = io.BytesIO()
-    with tarfile.open(fileobj=archive, mode="w") as tar:
-        home = tarfile.TarInfo(HOME)
-        home.type, home.mode, home.uid, home.gid = tarfile.DIRTYPE, 0o755, NOBODY, NOBODY
-        tar.addfile(home)
-        for name, text in files.items():
-            content = text.encode()
-            file = tarfile.TarInfo(f"{HOME}/{name}")
-            file.size, file.mode, file.uid, file.gid = len(content), 0o644, NOBODY, NOBODY
-            tar.addfile(file, io.BytesIO(content))
-    return archive.getvalue()
