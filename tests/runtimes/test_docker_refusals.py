@@ -99,8 +99,9 @@ def test_the_plan_refuses_docker_and_auto_takes_processes(monkeypatch: Patch) ->
 
 
 def test_doctor_tells_which_engine_answers(monkeypatch: Patch) -> None:
+    monkeypatch.delenv("DOCKER_HOST")
+    monkeypatch.setattr(engine, "SOCKETS", ())
     found = machine.engine()
-    assert found.state == "fine"
-    assert found.found == "no container engine answers (there is no socket); RUNTIME=auto means process here"
+    assert (found.state, found.found) == ("fine", "none on this machine: RUNTIME=auto means process")
     monkeypatch.setattr(engine, "version", lambda: "Docker 1.2.3 on Here, overlay2")
-    assert machine.engine().found == "Docker 1.2.3 on Here, overlay2; RUNTIME=auto means docker here"
+    assert machine.engine().found == "Docker 1.2.3 on Here, overlay2: RUNTIME=auto means docker"
