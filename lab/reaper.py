@@ -106,7 +106,7 @@ def _of_dead_runs(living: set[str]) -> tuple[int, int]:
         return 0, 0
     client = engine.connected()
     try:
-        dead = [run for run in leftovers.runs(client, os.getuid()) if str(run) not in living]
+        dead = [run for run in leftovers.dead_runs(client, os.getuid()) if str(run) not in living]
     finally:
         client.close()
     gone = [leftovers.remove_in_time(run, CLEAN_WITHIN_S) for run in dead]

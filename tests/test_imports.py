@@ -30,7 +30,10 @@ def test_imports_follow_the_contracts() -> None:
         ("lab", ["docker", "papermill", "plotly", "polars", "nats"]),
         ("lab.plan", ["docker", "papermill", "plotly"]),
         ("lab.backends.syncstore.client", ["papermill", "plotly", "docker", "polars", "typer"]),
-        ("lab.syncstore.node.serve", ["docker", "papermill", "plotly", "polars", "pydantic", "typer", "trustme", "rich"]),
+        (
+            "lab.syncstore.node.serve",
+            ["docker", "papermill", "plotly", "polars", "pydantic", "typer", "trustme", "rich"],
+        ),
         ("lab.syncstore.client", ["docker", "papermill", "plotly", "polars", "pydantic", "typer", "trustme", "rich"]),
     ],
 )

@@ -19,7 +19,9 @@ Patch = pytest.MonkeyPatch
 @pytest.mark.parametrize("host", ["tcp://10.0.0.1:2375", "ssh://me@there", "http://there:2375"])
 def test_a_remote_engine_is_refused(monkeypatch: Patch, host: str) -> None:
     monkeypatch.setenv("DOCKER_HOST", host)
-    with pytest.raises(DoesNotFit, match=r"^DOCKER_HOST names a remote engine .*one clock.*RUNTIME=process\.$") as found:
+    with pytest.raises(
+        DoesNotFit, match=r"^DOCKER_HOST names a remote engine .*one clock.*RUNTIME=process\.$"
+    ) as found:
         engine.connected()
     assert "10.0.0.1" not in str(found.value) and "me@" not in str(found.value)
     assert not engine.answers()

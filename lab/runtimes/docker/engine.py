@@ -7,18 +7,22 @@ A remote engine is refused: latencies are read on one clock, and clients dial lo
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import docker
+import psutil
 from docker.errors import APIError, DockerException, NotFound
 from requests.exceptions import RequestException
 
 from lab.errors import DoesNotFit, NodeNotReady
 
-RUN, USER, NODE = "isolation-lab.run", "isolation-lab.user", "isolation-lab.node"
-"""Labels: the run's directory, the number of the user who runs it, and the node a container is."""
+RUN, USER, MAKER, NODE = (f"isolation-lab.{word}" for word in ("run", "user", "maker", "node"))
+"""Labels: the run's directory, the number of the user who runs it, the process that made it (`pid@begun`, in seconds
+since 1970), and the node a container is."""
+SAME_S = 5.0
+"""What the system says of a process's begin moves with its clock; a number is not used again that soon."""
 SOCKETS = ("/var/run/docker.sock", "${XDG_RUNTIME_DIR}/docker.sock", "~/.docker/run/docker.sock")
 """Where an engine listens that DOCKER_HOST does not name: the system's, a rootless one, Docker Desktop's."""
 ANSWER_WITHIN_S, CALL_WITHIN_S = 3, 30
@@ -72,7 +76,20 @@ def version() -> str:
 
 def labels_of(directory: Path, node: str = "") -> dict[str, str]:
     """What everything of a run carries."""
-    return {RUN: str(directory), USER: str(os.getuid())} | ({NODE: node} if node else {})
+    me = psutil.Process()
+    made = {RUN: str(directory), USER: str(os.getuid()), MAKER: f"{me.pid}@{me.create_time():.0f}"}
+    return made | ({NODE: node} if node else {})
+
+
+def maker_lives(labels: Mapping[str, str]) -> bool:
+    """Whether the process that made something still runs; also where that is not stated, and so not ours to tell."""
+    number, _, begun_s = labels.get(MAKER, "").partition("@")
+    try:
+        return abs(psutil.Process(int(number)).create_time() - float(begun_s)) < SAME_S
+    except psutil.NoSuchProcess:
+        return False
+    except (ValueError, psutil.Error):
+        return True
 
 
 def of_run(directory: Path) -> dict[str, list[str]]:

@@ -18,7 +18,7 @@ from docker.errors import DockerException
 from requests.exceptions import RequestException
 
 from lab.errors import DoesNotFit
-from lab.runtimes.docker.engine import AT_ONCE, NODE, RUN, USER, connected, of_run, unless_gone, why
+from lab.runtimes.docker.engine import AT_ONCE, NODE, RUN, USER, connected, maker_lives, of_run, unless_gone, why
 
 AGAIN_S = 0.5
 
@@ -90,11 +90,13 @@ def remove_in_time(directory: Path, within_s: float) -> Removed:
     return removed
 
 
-def runs(engine: docker.DockerClient, user: int) -> set[Path]:
-    """The directories of all runs of a user of which anything is left."""
+def dead_runs(engine: docker.DockerClient, user: int) -> set[Path]:
+    """The directories of all runs of a user of which anything is left, and of which nobody who made it lives."""
     mine = {"label": [f"{USER}={user}"]}
     found: Iterable[Any] = [*engine.api.containers(all=True, filters=mine), *engine.api.networks(filters=mine)]
-    return {Path(one["Labels"][RUN]) for one in found if (one.get("Labels") or {}).get(RUN)}
+    labels: list[Mapping[str, str]] = [one["Labels"] for one in found if (one.get("Labels") or {}).get(RUN)]
+    living = {one[RUN] for one in labels if maker_lives(one)}
+    return {Path(one[RUN]) for one in labels if one[RUN] not in living}
 
 
 def _name(container: Any) -> str:

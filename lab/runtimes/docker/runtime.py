@@ -14,7 +14,7 @@ from contextlib import suppress
 from typing import Any, ClassVar
 
 import docker
-from docker.errors import DockerException
+from docker.errors import APIError, DockerException
 from requests.exceptions import RequestException
 
 from lab.errors import NodeNotReady
@@ -28,7 +28,7 @@ from lab.runtimes.docker.layout import Layout, laid_out, name_of
 from lab.runtimes.ports import PortBlock
 from lab.topology import Topology
 
-LOOK_EVERY_S = 0.02
+LOOK_EVERY_S, PORT_WITHIN_S = 0.02, 3.0
 CLOSE_WITHIN_S, CLOSE_CALL_WITHIN_S = 8.0, 4.0
 
 
@@ -84,8 +84,19 @@ class DockerRuntime:
                 if spec.name == TOXIPROXY and region != self._first:
                     road_ip = self._layout.road_ip(region)
                     self._api.connect_container_to_network(made, self._networks[region], ipv4_address=road_ip)
-            self._api.start(made)
+            self._begin(made)
             self._containers[spec.name] = made
+
+    def _begin(self, made: str) -> None:
+        """A port that was free when it was chosen may be looked at, as we did, by others in this very moment."""
+        until_s = time.monotonic() + PORT_WITHIN_S
+        while True:
+            try:
+                return self._api.start(made)
+            except APIError as error:
+                if "address already in use" not in str(error.explanation) or time.monotonic() > until_s:
+                    raise
+            time.sleep(LOOK_EVERY_S)
 
     def _create(self, spec: NodeSpec) -> str:
         api, layout = self._api, self._layout
@@ -143,7 +154,7 @@ class DockerRuntime:
 
     def _again(self, name: str) -> None:
         with told(f"{name} can't be started again"):
-            self._api.start(self._containers[name])
+            self._begin(self._containers[name])
 
     async def pause(self, name: str) -> None:
         await asyncio.to_thread(self._pause, name)
