@@ -92,7 +92,8 @@ class DockerRuntime:
         until_s = time.monotonic() + PORT_WITHIN_S
         while True:
             try:
-                return self._api.start(made)
+                self._api.start(made)
+                return
             except APIError as error:
                 if "address already in use" not in str(error.explanation) or time.monotonic() > until_s:
                     raise
