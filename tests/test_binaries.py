@@ -17,6 +17,9 @@ import pytest
 from lab import binaries
 from lab.binaries import NEWEST, UNSTATED, Binary, find
 from lab.errors import BinaryMissing, LabError, UnknownName
+from lab.programs import cache, ways
+from lab.programs.commands import Failed, run
+from lab.programs.platforms import Platform
 
 REAL_RUN = subprocess.run
 
@@ -90,7 +93,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("PATH", str(script(tmp_path / "path" / "go").parent))
-    monkeypatch.setattr(binaries, "_cache", lambda: tmp_path / "cache" / "isolation-lab" / "bin")
+    monkeypatch.setattr(cache, "root", lambda: tmp_path / "cache" / "isolation-lab" / "bin")
     monkeypatch.setattr(subprocess, "run", machine.run)
     return machine
 
@@ -255,7 +258,7 @@ def prepare(given: str, machine: Machine, tmp: Path, patch: pytest.MonkeyPatch) 
         case "digest gone":
             find("nats-server", "2.10.26").path.with_name("nats-server.sha256").unlink()
         case "cache is a file":
-            patch.setattr(binaries, "_cache", lambda: script(tmp / "a-file") / "bin")
+            patch.setattr(cache, "root", lambda: script(tmp / "a-file") / "bin")
 
 
 REFUSED: dict[str, tuple[str, str, str, type[LabError], tuple[str, ...]]] = {
@@ -266,7 +269,7 @@ REFUSED: dict[str, tuple[str, str, str, type[LabError], tuple[str, ...]]] = {
         UnknownName,
         (
             "unknown program 'nats-sever' (did you mean 'nats-server'?); ",
-            "known: nats-server, toxiproxy-server.",
+            "known: nats-server, toxiproxy-cli, toxiproxy-server.",
         ),
     ),
     "malformed version": (
@@ -407,12 +410,12 @@ def test_nothing_is_kept_of_what_failed(machine: Machine) -> None:
     machine.go_fails = "go: no\n"
     with pytest.raises(BinaryMissing):
         find("nats-server", "2.9.10")
-    folder = binaries._folder("nats-server", "2.9.10")
+    folder = cache.folder("nats-server", "2.9.10", Platform.here())
     assert [path.name for path in folder.iterdir()] == [".lock"]
 
 
 def test_leftovers_of_a_killed_process_are_removed(machine: Machine) -> None:
-    folder = binaries._folder("nats-server", "2.10.26")
+    folder = cache.folder("nats-server", "2.10.26", Platform.here())
     script(folder / ".part-killed" / "nats-server")
     find("nats-server", "2.10.26")
     assert not (folder / ".part-killed").exists()
@@ -433,8 +436,8 @@ RUNNER_FAILURES = {
 @pytest.mark.parametrize("case", RUNNER_FAILURES)
 def test_a_command_that_fails_says_how(case: str) -> None:
     command, timeout_s, sentence = RUNNER_FAILURES[case]
-    with pytest.raises(binaries._Failed) as failure:
-        binaries._run("it", command, timeout_s)
+    with pytest.raises(Failed) as failure:
+        run("it", command, timeout_s)
     assert str(failure.value) == sentence
 
 
@@ -473,4 +476,4 @@ def test_two_processes_at_once_build_once(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_newest_is_pinned_for_every_program() -> None:
     assert all(binaries._VERSION.fullmatch(version) for version in NEWEST.values())
-    assert set(NEWEST) == set(binaries._MODULES)
+    assert set(NEWEST) == set(ways.MODULES)
