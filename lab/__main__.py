@@ -269,6 +269,20 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="a JSON line for
 
 
 @app.command()
+def images(
+    program: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="PROGRAM[@VERSION]...", help="nats-server@2.10.26, syncstore …; all if left out"),
+    ] = None,
+) -> None:
+    """Make the container images that runs on the docker runtime need; where they are there, say so."""
+    from lab import images as making
+
+    for image in making.ready(program or making.PROGRAMS, _aside):
+        console.print(making.line(image), soft_wrap=True)
+
+
+@app.command()
 def clean() -> None:
     """End what killed runs left behind; runs that are under way are spared."""
     from lab import reaper

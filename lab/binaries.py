@@ -42,6 +42,7 @@ __all__ = ["NEWEST", "OURS", "UNSTATED", "Binary", "find", "sha256_of"]
 Say = Callable[[str], None]
 NEWEST = {"nats-server": "2.15.1", "toxiproxy-server": "2.12.0", "toxiproxy-cli": "2.12.0"}
 OURS = "syncstore"
+STORE = Path(__file__).parent / OURS
 UNSTATED = "unstated"  # a toxiproxy-server others built: by Go it calls itself `git`; see its digest
 VERSION_TIMEOUT_S = 20
 _VERSION = re.compile(r"\d+\.\d+\.\d+(-[A-Za-z0-9.]+)?")
@@ -91,10 +92,9 @@ def find(
 
 def _ours() -> Binary:
     """Our own store: this Python runs it; the digest is of the store's sources."""
-    sources = Path(__file__).parent / "syncstore"
     digest = hashlib.sha256()
-    for path in sorted(sources.rglob("*.py")):
-        digest.update(str(path.relative_to(sources)).encode() + b"\0" + path.read_bytes() + b"\0")
+    for path in sorted(STORE.rglob("*.py")):
+        digest.update(str(path.relative_to(STORE)).encode() + b"\0" + path.read_bytes() + b"\0")
     return Binary(OURS, __version__, Path(sys.executable), digest.hexdigest(), "this project")
 
 

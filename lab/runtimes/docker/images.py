@@ -30,7 +30,7 @@ class Image:
 
 
 def image_of(engine: docker.DockerClient, program: str, version: str, say: Say = lambda sentence: None) -> Image:
-    """The image of a program, built or pulled first if need be: seconds, once; a first Python a minute or two. Blocking.
+    """The image of a program, built or pulled first if need be: seconds, once; a first Python minutes. Blocking.
 
     version: as for `binaries.find`, or `image:REFERENCE`, an image by its name. Raises BinaryMissing, UnknownName.
     """

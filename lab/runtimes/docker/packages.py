@@ -28,12 +28,17 @@ IMPORTED = {
 }
 """Distributions that the store imports, and what for."""
 BENEATH = {
-    "click": "typer",
+    "annotated-doc": "typer",
     "shellingham": "typer",
+    "pydantic": "typer",
+    "annotated-types": "pydantic",
+    "pydantic-core": "pydantic",
+    "typing-extensions": "pydantic",
+    "typing-inspection": "pydantic",
 }
-"""Distributions that one of those imports."""
+"""Distributions that the store does not import itself, and which one does."""
 LEFT_OUT = {"trustme": "`syncstore certs` alone, which makes a test CA: on the host"}
-_BLOCK = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)==(?P<version>\S+)(?P<marker> ;[^\\\n]*)? \\\n(?P<hashes>(?: {4}.*\n?)+)", re.M)
+_BLOCK = re.compile(r"^(?P<name>[\w.-]+)==(?P<version>\S+)(?: ;[^\\\n]*)? \\\n(?P<hashes>(?: {4}.*\n?)+)", re.M)
 
 
 def locked(text: str) -> dict[str, str]:

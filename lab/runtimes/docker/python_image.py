@@ -10,7 +10,6 @@ from pathlib import Path
 
 import docker
 
-import lab.syncstore
 from lab import binaries
 from lab.programs.platforms import Platform
 from lab.runtimes.docker import packages, python_base
@@ -62,9 +61,8 @@ def dockerfile(base: Base) -> str:
 def sources(folder: Path) -> Path:
     """A copy of the store's modules as `lab/syncstore`: exactly the files of which its digest is made. Without
     `lab/__init__`: the store imports nothing of the lab, and a folder is package enough."""
-    here = Path(lab.syncstore.__file__).parent
-    for path in sorted(here.rglob("*.py")):
-        target = folder / "lab" / "syncstore" / path.relative_to(here)
+    for path in sorted(binaries.STORE.rglob("*.py")):
+        target = folder / "lab" / "syncstore" / path.relative_to(binaries.STORE)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, target)
     return folder / "lab"

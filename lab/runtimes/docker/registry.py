@@ -45,11 +45,11 @@ def had(engine: docker.DockerClient, reference: str, platform: Platform, say: Sa
         found = present(engine, reference, platform)
         if not found:
             try:
-                pull(engine, reference, say)
+                pull(engine, reference, say, ANSWER_WITHIN_S)
             except NoRegistry as error:
                 raise BinaryMissing(
-                    f"the image {reference} is not on this machine and can't be pulled: {error}. Is the name right, and "
-                    f"is there a network? Without one, load it (docker load), or leave out `image:` to use our own."
+                    f"the image {reference} is not on this machine and can't be pulled: {error}. Is the name right, "
+                    "and is there a network? Without one, load it (docker load), or leave out `image:` to use our own."
                 ) from None
             found = present(engine, reference, platform)
     if not found:
@@ -74,7 +74,7 @@ def present(engine: docker.DockerClient, reference: str, platform: Platform) -> 
     return Found(str(image.id), (known or [str(image.id)])[0].removeprefix("sha256:"))
 
 
-def pull(engine: docker.DockerClient, reference: str, say: Say, answer_within_s: float = ANSWER_WITHIN_S) -> None:
+def pull(engine: docker.DockerClient, reference: str, say: Say, answer_within_s: float) -> None:
     """Pull with progress; a registry that says nothing within the time is none. Raises NoRegistry."""
     name, _, tag = reference.rpartition(":")
     if not name or "/" in tag or "@" in reference:

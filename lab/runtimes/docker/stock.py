@@ -94,9 +94,14 @@ def _remove_old(engine: docker.DockerClient, recipe: Recipe, current: str) -> No
     for one in engine.api.images(filters={"label": [f"{IMAGE}={recipe.program}"]}):
         names = [name for name in one["RepoTags"] or [] if name != "<none>:<none>"]
         labels = one["Labels"] or {}
-        if one["Id"] == current or _spared(labels.get(DIGEST, "")) or not set(map(_repository, names)) <= {
-            f"{REPOSITORY}/{recipe.program}"  # a name that the user gave it
-        }:
+        if (
+            one["Id"] == current
+            or _spared(labels.get(DIGEST, ""))
+            or not set(map(_repository, names))
+            <= {
+                f"{REPOSITORY}/{recipe.program}"  # a name that the user gave it
+            }
+        ):
             continue
         if not names or labels.get(VERSION) == recipe.version:
             for name in names or [one["Id"]]:
@@ -164,5 +169,3 @@ def refused(what: str) -> Iterator[None]:
         raise BinaryMissing(
             f"{what}: {error}; free space there, or set XDG_CACHE_HOME to a folder that can be written."
         ) from error
-
-
