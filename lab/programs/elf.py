@@ -30,7 +30,7 @@ def read(path: Path) -> Elf | None:
         head = file.read(_BYTES)
     try:
         return _parsed(head)
-    except struct.error:  # it ends too early
+    except (struct.error, IndexError):  # it ends too early
         return None
 
 
