@@ -91,6 +91,17 @@ def test_the_same_content_is_made_once(engine: Any) -> None:
     assert said[0] == "building the image of it 1 (a second or two, once)" and len(said) == 2
 
 
+def test_what_is_there_is_not_waited_for(engine: Any, monkeypatch: Patch) -> None:
+    first = stock.had(engine, engine.recipe("a"), silent)
+    monkeypatch.setattr(stock, "LOCK_TIMEOUT_S", 0.1)
+    with stock._alone("it"):
+        assert stock.had(engine, engine.recipe("a"), silent) == first
+        with pytest.raises(
+            BinaryMissing, match=r"^another process has been building the image of it for 0\.1 s; end it"
+        ):
+            stock.had(engine, engine.recipe("b"), silent)
+
+
 def test_changed_content_makes_another_and_removes_the_old(engine: Any) -> None:
     stock.had(engine, engine.recipe("a"), silent)
     stock.had(engine, engine.recipe("b"), silent)

@@ -206,7 +206,8 @@ def test_a_build_that_fails_is_a_sentence_and_leaves_no_container(
     engine: docker.DockerClient, program: str, tmp_path: Path
 ) -> None:
     def make(engine: docker.DockerClient, this: Recipe, say: Any) -> None:
-        building.build(engine, this, 'FROM scratch\nCOPY it /it\nRUN ["/it"]\n', {"it": tmp_path / "it"})
+        text = f'FROM scratch\nENV MADE_BY={program}\nCOPY it /it\nRUN ["/it"]\n'
+        building.build(engine, this, text, {"it": tmp_path / "it"})
 
     (tmp_path / "it").write_text("no program")
     with pytest.raises(
@@ -214,8 +215,14 @@ def test_a_build_that_fails_is_a_sentence_and_leaves_no_container(
     ):
         stock.had(engine, Recipe(program, "1", {}, {}, make), silent)
     assert [one for one in engine.api.containers(all=True) if program in str(one["Labels"])] == []
+
+    def left() -> list[str]:
+        found = (engine.images.get(one) for one in dangling(engine))
+        return [one.id for one in found if f"MADE_BY={program}" in (one.attrs["Config"]["Env"] or [])]
+
+    assert left(), "the engine keeps what a build has come to"
     stock.had(engine, recipe(program, "a", tmp_path), silent)
-    assert len(images_of(engine, program)) == 1, "what the failed build left has gone"
+    assert left() == [], "the next build removes it"
 
 
 # -- images by name ------------------------------------------------------------------------------

@@ -91,16 +91,14 @@ def present(engine: docker.DockerClient, recipe: Recipe) -> str:
 
 def _remove_old(engine: docker.DockerClient, recipe: Recipe, current: str) -> None:
     """What earlier content of the same program and version made, and what a build that was ended has left."""
+    ours = {f"{REPOSITORY}/{recipe.program}"}
     for one in engine.api.images(filters={"label": [f"{IMAGE}={recipe.program}"]}):
         names = [name for name in one["RepoTags"] or [] if name != "<none>:<none>"]
         labels = one["Labels"] or {}
         if (
             one["Id"] == current
             or _spared(labels.get(DIGEST, ""))
-            or not set(map(_repository, names))
-            <= {
-                f"{REPOSITORY}/{recipe.program}"  # a name that the user gave it
-            }
+            or not set(map(_repository, names)) <= ours  # a name that the user gave it
         ):
             continue
         if not names or labels.get(VERSION) == recipe.version:
