@@ -35,7 +35,7 @@ from lab.runtimes.docker.images import image_of, platform_of
 from lab.runtimes.docker.stock import IMAGE, Recipe
 
 pytestmark = pytest.mark.docker
-BUILT_S = 120.0
+BUILT_S, STORE = 120.0, ("-m", "lab.syncstore")
 
 
 @pytest.fixture
@@ -335,13 +335,13 @@ def test_a_registry_that_answers_is_pulled_from_and_the_digest_recorded(
 def test_the_stores_image_runs_it_from_compiled_modules_of_its_own(engine: docker.DockerClient) -> None:
     image = image_of(engine, "syncstore", "", silent)
     assert image.sha256 == {"syncstore": binaries.find("syncstore").sha256} and image.has_tools
-    assert "cluster" in said_by(engine, image.reference, "serve", "--example")
-    assert said_by(engine, image.reference, "put", "--help").startswith("Usage: syncstore put")
+    assert "cluster" in said_by(engine, image.reference, *STORE, "serve", "--example")
+    assert said_by(engine, image.reference, *STORE, "put", "--help").startswith("Usage: syncstore put")
     look = "import lab.syncstore.node.serve as s, os, sys; print(os.getuid(), os.access('.', os.W_OK), s.__cached__)"
-    user, writable, compiled = said_by(engine, image.reference, "-c", look, entrypoint="python3").split()
+    user, writable, compiled = said_by(engine, image.reference, "-c", look).split()
     assert (user, writable) == ("65534", "True")
     there = "import os, sys; print(all(map(os.path.exists, sys.argv[1:])), os.listdir('/opt/syncstore/lab'))"
-    assert said_by(engine, image.reference, "-c", there, compiled, entrypoint="python3") == "True ['syncstore']\n"
+    assert said_by(engine, image.reference, "-c", there, compiled) == "True ['syncstore']\n"
 
 
 @pytest.mark.slow
@@ -362,7 +362,7 @@ def test_a_changed_store_makes_another_image_and_removes_the_old(
         image = image_of(engine, "syncstore", program, silent)
         made.append(image.id)
         look = "import lab.syncstore; print(lab.syncstore.CHANGED)"
-        assert said_by(engine, image.reference, "-c", look, entrypoint="python3").strip() == program
+        assert said_by(engine, image.reference, "-c", look).strip() == program
         with pytest.raises(ImageNotFound):
             engine.images.get(made[0])
     finally:

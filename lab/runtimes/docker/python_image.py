@@ -52,7 +52,8 @@ def dockerfile(base: Base) -> str:
             f"ENV PYTHONPATH={HOME}",
             "WORKDIR /data",
             f"USER {NOBODY}:{NOBODY}",
-            'ENTRYPOINT ["python3", "-m", "lab.syncstore"]',
+            'ENTRYPOINT ["python3"]',  # a node's arguments are those of the process runtime: `-m lab.syncstore serve …`
+            'CMD ["-m", "lab.syncstore"]',
             "",
         ]
     )
