@@ -1,4 +1,4 @@
-# make doctor | demo | experiment | nightly | simulate | bench | notebook | test | lint | clean        (see README.md)
+# make doctor | images | demo | experiment | nightly | simulate | bench | notebook | test | lint | clean        (see README.md)
 #
 # The first target that needs it makes .venv from requirements.lock, with progress.
 # Nothing is compiled ahead: that would take longer than all the rest, and most is never imported.
@@ -28,7 +28,7 @@ BIN   := .venv/bin
 READY := .venv/.ready
 JUPYTER := .venv/.jupyter
 
-.PHONY: experiment nightly simulate bench test test-slow demo pictures doctor notebook lint lock clean
+.PHONY: experiment nightly simulate bench test test-slow demo pictures doctor images notebook lint lock clean
 .DEFAULT_GOAL := experiment
 
 $(READY): requirements.lock pyproject.toml
@@ -75,6 +75,10 @@ pictures: demo
 
 doctor: $(READY)
 	@$(BIN)/lab doctor
+
+# The docker runtime's images, made without a registry; runs make what is missing by themselves.
+images: $(READY)
+	@$(BIN)/lab images
 
 $(JUPYTER): $(READY) requirements-notebook.lock
 	@echo "Adding JupyterLab to .venv from requirements-notebook.lock (once, about half a minute) …"

@@ -35,7 +35,7 @@ Summary = Annotated[
 def run_(
     experiment: Annotated[str, typer.Argument(help="a name in experiments/, or a path to a file")] = "gray-region",
     arm: Arms = None,
-    runtime: Annotated[str, typer.Option(help="auto, process")] = "auto",
+    runtime: Annotated[str, typer.Option(help="auto, docker, process")] = "auto",
     seed: Annotated[int, typer.Option(help="fixes every random choice")] = 1,
     repeats: Annotated[int, typer.Option(min=1, max=1000, help="as many seeds, from --seed on")] = 1,
     leaders_in: Annotated[
@@ -75,7 +75,7 @@ def run_(
 def batch_(
     file: Annotated[str, typer.Argument(help="a name in experiments/, or a path to a batch file")],
     arm: Arms = None,
-    runtime: Annotated[str, typer.Option(help="auto, process")] = "auto",
+    runtime: Annotated[str, typer.Option(help="auto, docker, process")] = "auto",
     seed: Annotated[int | None, typer.Option(help="of every first run; left out: made from the UTC date")] = None,
     again: Annotated[bool, typer.Option("--again", help="begin anew, whatever was finished before")] = False,
     plan_only: Annotated[bool, typer.Option("--plan", help="say what would be done, and stop")] = False,
@@ -269,11 +269,28 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="a JSON line for
 
 
 @app.command()
+def images(
+    program: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="PROGRAM[@VERSION]...", help="nats-server@2.10.26, syncstore …; all if left out"),
+    ] = None,
+) -> None:
+    """Make the container images that runs on the docker runtime need; where they are there, say so."""
+    from lab import images as making
+
+    for image in making.ready(program or making.PROGRAMS, _aside):
+        console.print(making.line(image), soft_wrap=True)
+
+
+@app.command()
 def clean() -> None:
     """End what killed runs left behind; runs that are under way are spared."""
     from lab import reaper
 
-    console.print(f"{reaper.clean()} leftover processes ended.")
+    ended = reaper.clean()
+    console.print(f"{ended.processes} leftover processes ended.")
+    if ended.containers or ended.networks:
+        console.print(f"{ended.containers} leftover containers and {ended.networks} networks removed.")
 
 
 def _aside(sentence: str) -> None:

@@ -80,7 +80,7 @@ def make_ready(planned: Sequence[Plan], say: Callable[[str], None]) -> None:
     """Every server program that the runs need, got where need be. Raises BinaryMissing; starts nothing."""
     different = {(this.runtime, *this.backend.programs().items()): this for this in planned}
     for this in different.values():
-        plan.binaries_of(this, say)
+        plan.programs_of(this, say)
 
 
 def execute(

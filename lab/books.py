@@ -66,6 +66,11 @@ class Books:
         if slept_s > 0.5:
             self.record(Note(at_ns=now_ns(), name="slept", text=f"{slept_s:.1f}"))
 
+    def stayed(self, sentence: str) -> None:
+        """Something of the run that would not go at its end; the reaper goes on with it."""
+        self.record(Note(at_ns=now_ns(), name="left", text=sentence))
+        self.progress("left", why=sentence)
+
     def broke(self, error: BaseException) -> None:
         """The run ended early; the judge must know why."""
         if isinstance(error, asyncio.CancelledError):

@@ -18,6 +18,7 @@ import psutil
 from lab import plan
 from lab.clock import wall_pair
 from lab.plan import Plan
+from lab.protocols import Program
 from lab.results import Run, write_json
 
 PACKAGES = ("isolation-lab", "nats-py", "toxiproxy-python", "papermill", "plotly", "polars")
@@ -25,6 +26,7 @@ PACKAGES = ("isolation-lab", "nats-py", "toxiproxy-python", "papermill", "plotly
 
 def begin(this: Plan, directory: Path) -> None:
     """Write what is known before the first process starts."""
+    programs = plan.programs_of(this)
     write_json(
         directory / "environment.json",
         {
@@ -38,9 +40,10 @@ def begin(this: Plan, directory: Path) -> None:
                 "load_1m": round(os.getloadavg()[0], 2),
             },
             "binaries": {
-                binary.name: {"version": binary.version, "sha256": binary.sha256}
-                for _, binary in plan.binaries_of(this)
+                one.name: {"version": one.version, "sha256": one.sha256.get(one.name, "")} | _image(this, one)
+                for one in programs.values()
             },
+            "surroundings": dict(plan.surroundings_of(this)),
             "git": _revision(),
             "clock_pairs_ns": [wall_pair()],
         },
@@ -53,6 +56,11 @@ def end(directory: Path) -> None:
     if known:
         known["clock_pairs_ns"] = [*known["clock_pairs_ns"], wall_pair()]
         write_json(directory / "environment.json", known)
+
+
+def _image(this: Plan, program: Program) -> dict[str, str]:
+    """By what the engine knows it; its digest stands for all that is in it."""
+    return {"image": program.place} if this.runtime == "docker" else {}
 
 
 def _version(package: str) -> str:

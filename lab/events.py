@@ -134,7 +134,8 @@ class Replica(Event, tag="replica", frozen=True):
 class Note(Event, tag="note", frozen=True):
     """Something the judge must know: a bypass, a broken step, a lifeline that broke.
 
-    name: bypass | broken | interrupted | backend (a node died unasked) | slept (text: seconds)
+    name: bypass | broken | interrupted | backend (a node died unasked) | slept (text: seconds) |
+    left (something would not go at the end)
     tells (what the backend can tell, so that its absence is noticed: leaders connections bucket_revisions)
     """
 

@@ -32,7 +32,7 @@ def prepare(this: Plan, directory: str | Path = "", say: Callable[[str], None] =
 
     Raises Refused (also BinaryMissing) before anything is written.
     """
-    plan.binaries_of(this, say)
+    plan.programs_of(this, say)
     if directory:
         path = Path(directory)
         path.mkdir(parents=True, exist_ok=True)

@@ -23,7 +23,7 @@ import psutil
 
 from lab import binaries, plan, reaper
 from lab.clock import NS_PER_MS, asleep_s, now_ns
-from lab.errors import BinaryMissing, Refused
+from lab.errors import BinaryMissing, LabError, Refused
 from lab.runner import OPEN_FILES
 from lab.runtimes.ports import FIRST, LAST, PortBlock
 
@@ -168,6 +168,18 @@ def leftovers() -> Diagnosis:
     return Diagnosis("other runs", "fine", "none, and nothing left of killed ones")
 
 
+def engine() -> Diagnosis:
+    """Only the runtime docker needs one. None at all is fine; one that can't be used is worth a word."""
+    name = "container engine"
+    try:
+        return Diagnosis(name, "fine", f"{plan.engine()}: RUNTIME=auto means docker")
+    except LabError as error:
+        said = str(error).partition(": ")[0].partition(". ")[0].rstrip(".")
+    if "there is no socket" in said and "DOCKER_HOST" not in os.environ:
+        return Diagnosis(name, "fine", "none on this machine: RUNTIME=auto means process")
+    return Diagnosis(name, "warning", f"{said}: RUNTIME=auto means process", "docker info   # says what is in the way")
+
+
 def clock() -> Diagnosis:
     """Monotonic, and as fast as the wall clock: a machine that sleeps or is set back can't be measured on."""
     wall_ns, begun_ns, asleep_before_s = time.time_ns(), now_ns(), asleep_s()
@@ -198,7 +210,7 @@ def busy() -> Diagnosis:
 
 
 LOOKS: tuple[Callable[[], Diagnosis], ...] = (
-    python, open_files, cores, memory, results, fsync, ports, leftovers, clock, busy,
+    python, open_files, cores, memory, results, fsync, ports, engine, leftovers, clock, busy,
 )  # fmt: skip
 
 

@@ -15,7 +15,6 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
-from pathlib import Path
 from signal import SIGTERM, Signals
 from typing import Any, ClassVar, Literal
 
@@ -34,6 +33,7 @@ from lab.protocols import (
     Impairment,
     Latency,
     NodeSpec,
+    Program,
     RunFiles,
 )
 from lab.topology import Link, Topology
@@ -109,7 +109,15 @@ class MemoryRuntime:
 
     name: ClassVar[str] = "memory"
 
-    def __init__(self, run_files: RunFiles, binaries: Mapping[tuple[str, str], Path]) -> None:
+    @staticmethod
+    def find(program: str, version: str, say: Callable[[str], None]) -> Program:
+        return Program(program, version, "", {})
+
+    @staticmethod
+    def surroundings() -> Mapping[str, str]:
+        return {}
+
+    def __init__(self, run_files: RunFiles, places: Mapping[tuple[str, str], str]) -> None:
         self._name = str(run_files.directory)
 
     async def open(self, topology: Topology, backend: Backend) -> Addresses:
@@ -134,10 +142,11 @@ class MemoryRuntime:
     async def crossings(self) -> list[str]:
         return []
 
-    async def close(self) -> None:
+    async def close(self) -> list[str]:
         world = WORLDS.pop(self._name)
         for delivery in world.deliveries:
             delivery.cancel()
+        return []
 
 
 class MemoryNetwork:

@@ -16,7 +16,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from lab import batch_file, binaries, files, parts
+from lab import batch_file, files, parts
 from lab.backends import BACKENDS
 from lab.checkers import CHECKERS
 from lab.clock import seeded
@@ -33,13 +33,14 @@ from lab.protocols import (
     Impairment,
     Network,
     PlacesLeaders,
+    Program,
     Pulses,
     RunFiles,
     Runtime,
     Workload,
 )
 from lab.results import Run, write_json
-from lab.runtimes import RUNTIMES
+from lab.runtimes import ENGINE_ANSWERS, ENGINE_CONNECTED, ENGINE_VERSION, RUNTIMES
 from lab.runtimes.ports import BLOCK
 from lab.topology import Link, Topology
 from lab.workloads import WORKLOADS
@@ -229,18 +230,29 @@ def home() -> Path:
 
 
 def runtime_of(plan: Plan, run_files: RunFiles) -> Runtime:
-    """The runtime of a plan, with the binaries its programs need. Raises BinaryMissing."""
-    paths = {(binary.name, wanted): binary.path for wanted, binary in binaries_of(plan)}
-    runtime: Runtime = parts.load(RUNTIMES[plan.runtime])(run_files, paths)
+    """The runtime of a plan, with the programs it needs. Raises BinaryMissing."""
+    places = {asked: program.place for asked, program in programs_of(plan).items()}
+    runtime: Runtime = parts.load(RUNTIMES[plan.runtime])(run_files, places)
     return runtime
 
 
-def binaries_of(plan: Plan, say: Callable[[str], None] = lambda _: None) -> list[tuple[str, binaries.Binary]]:
-    """(version as asked for, binary) of every program the plan needs. Raises BinaryMissing."""
+def programs_of(plan: Plan, say: Callable[[str], None] = lambda _: None) -> dict[tuple[str, str], Program]:
+    """(program, version as asked for) → program, of every one the plan needs. Raises BinaryMissing."""
     if plan.runtime == "memory":
-        return []
-    programs = {**plan.backend.programs(), TOXIPROXY: ""}
-    return [(version, binaries.find(program, version, say=say)) for program, version in programs.items()]
+        return {}
+    find = parts.load(RUNTIMES[plan.runtime]).find
+    return {asked: find(*asked, say) for asked in {**plan.backend.programs(), TOXIPROXY: ""}.items()}
+
+
+def surroundings_of(plan: Plan) -> Mapping[str, str]:
+    """What a reader must know of where a plan's nodes run, beside the machine."""
+    found: Mapping[str, str] = parts.load(RUNTIMES[plan.runtime]).surroundings()
+    return found
+
+
+def engine() -> str:
+    """The container engine of this machine, in words. Raises DoesNotFit with a sentence where none answers."""
+    return str(parts.load(ENGINE_VERSION)())
 
 
 def network_of(plan: Plan) -> Network:
@@ -336,7 +348,7 @@ def _assemble(
             faults.append(_fault(planned, context, lasting_s))
     _check_nodes(faults)
     _check_expect(experiment)
-    if runtime == "process":
+    if runtime in ("process", "docker"):
         _check_ports(topology, backend)
     plan = Plan(resolved, topology, arm, seed, runtime, backend, workload, tuple(faults), instead)
     _check_leaders(plan)
@@ -413,8 +425,11 @@ def _check_ports(topology: Topology, backend: Backend) -> None:
 
 
 def _runtime(name: str) -> str:
-    """`auto` is `process` until there is another runtime that an engine could serve."""
-    name = "process" if name == "auto" else name
+    """`auto` is `docker` where an engine of this machine answers, else `process`."""
+    if name == "auto":
+        return "docker" if parts.load(ENGINE_ANSWERS)() else "process"
     if name not in RUNTIMES:
         raise UnknownName.of("runtime", name, ["auto", *(known for known in RUNTIMES if known != "memory")])
+    if name == "docker":
+        parts.load(ENGINE_CONNECTED)().close()  # refused where there is none
     return name

@@ -70,18 +70,31 @@ Impairment = Latency | Rate | Cut
 
 @dataclass(frozen=True)
 class Addresses:
-    """Every listen, dial and proxy address of a deployment, as `host:port`.
+    """Every listen, dial and proxy address of a deployment, as `host:port`, as this machine dials it.
 
     listen: `node/port name` → where that node listens.
     proxies: `region/node/port name` → where nodes of `region` dial the foreign `node`.
     witnesses: `source->target` → the probe's way over that link.
     toxiproxy: the API of the one Toxiproxy.
+    inside: the same as nodes see it, and road: as Toxiproxy sees it, where that differs.
     """
 
     listen: dict[str, str]
     proxies: dict[str, str]
     witnesses: dict[str, str]
     toxiproxy: str
+    inside: Addresses | None = None
+    road: Addresses | None = None
+
+    @property
+    def for_nodes(self) -> Addresses:
+        """What belongs into a node's configuration."""
+        return self.inside or self
+
+    @property
+    def for_road(self) -> Addresses:
+        """What Toxiproxy listens at and leads to."""
+        return self.road or self
 
     def at(self, node: Node, port: str) -> str:
         """Where `node` listens."""
@@ -92,6 +105,17 @@ class Addresses:
         if node.region == region:
             return self.at(node, port)
         return self.proxies[f"{region}/{node.name}/{port}"]
+
+
+@dataclass(frozen=True)
+class Program:
+    """A server program as a runtime has it. version: as it states it. place: what the runtime starts, a path or an
+    image. sha256: file → digest."""
+
+    name: str
+    version: str
+    place: str
+    sha256: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -206,9 +230,20 @@ class Workload(Protocol):
 
 
 class Runtime(Protocol):
-    """Where nodes run. `directory` is the run's; everything started carries the run's mark."""
+    """Where nodes run; made of a run's files and of (program, version asked for) → the place of what `find` found.
+    Everything started carries the run's mark."""
 
     name: ClassVar[str]
+
+    @staticmethod
+    def find(program: str, version: str, say: Callable[[str], None]) -> Program:
+        """The program, got first if need be (seconds to minutes, once). Blocking. Raises BinaryMissing."""
+        ...
+
+    @staticmethod
+    def surroundings() -> Mapping[str, str]:
+        """What a reader of a run must know of where its nodes ran, beside the machine. Blocking."""
+        ...
 
     async def open(self, topology: Topology, backend: Backend) -> Addresses:
         """Allocate every address; nothing is started."""
@@ -238,8 +273,8 @@ class Runtime(Protocol):
         """Sentences on connections between nodes of different regions that avoid the network."""
         ...
 
-    async def close(self) -> None:
-        """Stop everything; keeps logs and configuration, drops data. Never raises."""
+    async def close(self) -> list[str]:
+        """Stop everything; keeps logs and configuration, drops data. Never raises; sentences on what would not go."""
         ...
 
 
@@ -247,7 +282,7 @@ class Network(Protocol):
     """What carries and impairs links."""
 
     def nodes(self, addresses: Addresses) -> list[NodeSpec]:
-        """The network's own servers, started before all others."""
+        """The network's own servers, started before all others. addresses: those for the road."""
         ...
 
     async def open(self, topology: Topology, addresses: Addresses) -> None:
@@ -300,6 +335,8 @@ class Backend(Protocol):
     name: ClassVar[str]
     ports: ClassVar[tuple[str, ...]]
     wan_ports: ClassVar[tuple[str, ...]]
+    host_ports: ClassVar[tuple[str, ...]]
+    """Those that clients and the lab itself dial, from outside of all regions' networks."""
     bucket_revisions: ClassVar[bool]
     """Whether revisions are counted per bucket (else per key): then none is ever given twice."""
 
@@ -308,7 +345,7 @@ class Backend(Protocol):
         ...
 
     def nodes(self, topology: Topology, addresses: Addresses) -> list[NodeSpec]:
-        """Pure: every node with its rendered configuration."""
+        """Pure: every node with its rendered configuration. addresses: those for nodes."""
         ...
 
     def client(self, addresses: Addresses, topology: Topology, region: str) -> ClientSpec: ...

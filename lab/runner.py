@@ -23,7 +23,7 @@ from lab.books import Books
 from lab.clock import NS_PER_S, now_ns, sleep_until
 from lab.crew import Crew, Hand, ProcessHand, TaskHand
 from lab.deploy import deployed
-from lab.errors import EXIT_UNKNOWN, LabError
+from lab.errors import EXIT_UNKNOWN, LabError, RunBroken
 from lab.events import Connections, Note, Phase
 from lab.nemesis import Nemesis
 from lab.plan import Plan
@@ -48,14 +48,15 @@ async def conduct(this: Plan, directory: Path, books: Books) -> None:
     """deploy → attest → steady → fault → recovery → settle; everything is down when it returns."""
     runtime = plan.runtime_of(this, RunFiles(directory))
     books.phase("deploy", this.expected_s)
-    async with deployed(this, runtime, plan.network_of(this)) as deployment:
+    async with deployed(this, runtime, plan.network_of(this), books.stayed) as deployment:
         try:
             async with _crew(this, deployment, directory, books) as crew, observe.observed(deployment, books):
                 books.phase("prepare")
                 books.record(Note(at_ns=now_ns(), name="tells", text=" ".join(_tells(this.backend))))
                 await crew.all("prepare")
                 await _place_leaders(this, deployment)
-                await _look_for_bypass(deployment, books)
+                if round_it := await _look_for_bypass(deployment, books):
+                    raise RunBroken(f"{round_it[0]}. Nothing was harmed yet.")
                 await _load(this, deployment, crew, books)
                 await _settle(deployment, crew, books)
         finally:
@@ -134,9 +135,11 @@ async def _place_leaders(this: Plan, deployment: Deployment) -> None:
         await deployment.backend.place_leaders(deployment, wanted)
 
 
-async def _look_for_bypass(deployment: Deployment, books: Books) -> None:
-    for sentence in await deployment.runtime.crossings():
+async def _look_for_bypass(deployment: Deployment, books: Books) -> list[str]:
+    found = await deployment.runtime.crossings()
+    for sentence in found:
         books.record(Note(at_ns=now_ns(), name="bypass", text=sentence))
+    return found
 
 
 async def _count_connections(deployment: Deployment, books: Books) -> None:

@@ -57,6 +57,8 @@ class Screen:
             self._second(line)
         elif line["what"] == "broken":
             self._console.print(Text(f"broken: {line['why']}", style="bold red"))
+        elif line["what"] == "left":
+            self._console.print(Text(f"left behind: {line['why']}; `lab clean` ends what is left", style="yellow"))
         if self._living:
             self._bar.update(self._task, completed=(line["at_ns"] - self._began_ns) / 1e9)
             self._live.update(self._picture())

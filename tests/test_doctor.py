@@ -132,6 +132,14 @@ def _busy(patch: Patch, _: Path) -> None:
     patch.setattr(machine, "_lateness_ms", late)
 
 
+def _remote_engine(patch: Patch, _: Path) -> None:
+    patch.setenv("DOCKER_HOST", "ssh://me@elsewhere")
+
+
+def _dead_engine(patch: Patch, _: Path) -> None:
+    patch.setattr(machine.plan, "engine", _raise(Refused("no container engine answers (nobody listens): start it.")))
+
+
 ILLS = [
     ("old Python", _old_python, "python", "failed", r"expected 3\.11 or newer", r"PYTHON=python3"),
     ("not Linux", _mac, "python", "warning", r"only Linux is tested", r"^$"),
@@ -150,6 +158,8 @@ ILLS = [
     ("low ephemeral ports", _low_ephemeral, "ports", "warning", r"ports from 15000 on", r"ip_local_port_range"),
     ("leftovers", _leftover, "leftovers", "failed", r"2 processes of a killed run .*dead", r"^\.venv/bin/lab clean$"),
     ("another run", _another_run, "leftovers", "failed", r"under way in /runs/alive", r"wait"),
+    ("remote engine", _remote_engine, "engine", "warning", r"names a remote engine .*means process", r"^docker info"),
+    ("dead engine", _dead_engine, "engine", "warning", r"answers \(nobody listens\): .*process$", r"^docker info"),
     ("suspended", _asleep, "clock", "warning", r"was suspended", r"^systemd-inhibit"),
     ("clock set", _clock_set, "clock", "warning", r"wall and monotonic clock went \d+ ms apart", r"^timedatectl"),
     ("busy", _busy, "busy", "warning", r"34\.0 ms late .*expected ≤ 10 ms: close other programs", r"^ps -eo pcpu"),

@@ -26,12 +26,15 @@ def test_imports_follow_the_contracts() -> None:
     [
         ("lab.worker", ["papermill", "plotly", "docker", "polars", "nbconvert"]),
         ("lab.backends.jetstream.client", ["papermill", "plotly", "docker", "polars"]),
-        ("lab.reaper", ["papermill", "plotly", "polars", "aiohttp"]),
-        ("lab", ["papermill", "plotly", "polars", "nats"]),
-        ("lab.plan", ["papermill", "plotly"]),
+        ("lab.reaper", ["docker", "papermill", "plotly", "polars", "aiohttp"]),
+        ("lab", ["docker", "papermill", "plotly", "polars", "nats"]),
+        ("lab.plan", ["docker", "papermill", "plotly"]),
         ("lab.backends.syncstore.client", ["papermill", "plotly", "docker", "polars", "typer"]),
-        ("lab.syncstore.node.serve", ["papermill", "plotly", "polars", "pydantic", "typer", "trustme", "rich"]),
-        ("lab.syncstore.client", ["papermill", "plotly", "polars", "pydantic", "typer", "trustme", "rich"]),
+        (
+            "lab.syncstore.node.serve",
+            ["docker", "papermill", "plotly", "polars", "pydantic", "typer", "trustme", "rich"],
+        ),
+        ("lab.syncstore.client", ["docker", "papermill", "plotly", "polars", "pydantic", "typer", "trustme", "rich"]),
     ],
 )
 def test_loads_nothing_heavy(module: str, forbidden: list[str]) -> None:

@@ -15,7 +15,9 @@ from typing import Any
 import pytest
 from platformdirs import user_cache_path
 
-from lab import binaries, files
+from lab import files
+from lab.programs import ways
+from lab.programs.commands import Failed, run
 
 ROOT = Path(__file__).resolve().parents[1]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
@@ -173,12 +175,12 @@ def test_make_nightly(tmp_path: Path, arguments: list[str], environment: dict[st
 
 @pytest.mark.slow
 def test_actionlint_finds_nothing(tmp_path: Path) -> None:
-    """Built as `lab.binaries` builds Toxiproxy. Without shellcheck and pyflakes, whose version would vary."""
+    """Built as `lab.programs.ways` builds Toxiproxy. Without shellcheck and pyflakes, whose version would vary."""
     try:
-        go = binaries._go(print)
-        environment = binaries._go_environment(tmp_path)
-        binaries._run("go install", [go, "install", ACTIONLINT], binaries.BUILD_TIMEOUT_S, environment)
-    except (binaries._Failed, OSError) as error:
+        go = ways.go_command(print)
+        environment = ways.go_environment(tmp_path)
+        run("go install", [go, "install", ACTIONLINT], ways.BUILD_TIMEOUT_S, environment)
+    except (Failed, OSError) as error:
         pytest.skip(f"actionlint can't be built here: {error}")
     command = [str(tmp_path / "actionlint"), "-no-color", "-shellcheck=", "-pyflakes=", *map(str, WORKFLOWS)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)

@@ -143,7 +143,7 @@ def _programs(arm: Arm) -> dict[tuple[str, str], Path]:
     return {(name, version): binaries.find(name, version).path for name, version in wanted.items()}
 
 
-async def _closed(close: Callable[[], Coroutine[Any, Any, None]]) -> None:
+async def _closed(close: Callable[[], Coroutine[Any, Any, Any]]) -> None:
     """One part that can't close may not keep the next alive."""
     with suppress(Exception):
         await asyncio.wait_for(close(), CLOSE_WITHIN_S)

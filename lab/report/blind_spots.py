@@ -103,6 +103,13 @@ def _page_cache(done: Measurements) -> list[str]:
 
 
 def _runtime(run: Run) -> list[str]:
-    if partial.runtime(run) != "process":
-        return []
-    return ["Nodes ran as processes on loopback, not in containers: they shared CPU and page cache."]
+    match partial.runtime(run):
+        case "process":
+            return ["Nodes ran as processes on loopback, not in containers: they shared CPU and page cache."]
+        case "docker":
+            return [
+                "Nodes ran in containers of one engine: a network of their own for each region, but one kernel, "
+                "one page cache, and CPU that all share."
+            ]
+        case _:
+            return []

@@ -12,14 +12,16 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import ClassVar
 
 import psutil
 
+from lab import binaries
 from lab.errors import NodeNotReady
-from lab.protocols import STOP_WITHIN_S, TOXIPROXY, Addresses, Backend, NodeSpec, RunFiles
+from lab.protocols import STOP_WITHIN_S, TOXIPROXY, Addresses, Backend, NodeSpec, Program, RunFiles
+from lab.runtimes import kept
 from lab.runtimes.ports import PortBlock
 from lab.topology import Topology
 
@@ -27,12 +29,21 @@ LOOK_EVERY_S = 0.005
 
 
 class ProcessRuntime:
-    """The runtime where there is no container engine. binaries: program/version → path."""
+    """The runtime where there is no container engine. places: (program, version) → path."""
 
     name: ClassVar[str] = "process"
 
-    def __init__(self, files: RunFiles, binaries: Mapping[tuple[str, str], Path]) -> None:
-        self._files, self._binaries = files, binaries
+    @staticmethod
+    def find(program: str, version: str, say: Callable[[str], None]) -> Program:
+        found = binaries.find(program, version, say)
+        return Program(found.name, found.version, str(found.path), {found.name: found.sha256})
+
+    @staticmethod
+    def surroundings() -> Mapping[str, str]:
+        return {}
+
+    def __init__(self, files: RunFiles, places: Mapping[tuple[str, str], Path | str]) -> None:
+        self._files, self._places = files, places
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._specs: dict[str, NodeSpec] = {}
         self._stopped: set[str] = set()
@@ -64,13 +75,11 @@ class ProcessRuntime:
         self._files.logs.mkdir(exist_ok=True)
         for name, text in spec.files.items():
             (directory / name).write_text(text, encoding="utf-8")
-            kept = self._files.configuration / f"{spec.name}-{name}"
-            kept.parent.mkdir(exist_ok=True)
-            kept.write_text(text, encoding="utf-8")
+        kept.keep_configuration(self._files, spec)
         self._launch(spec)
 
     def _launch(self, spec: NodeSpec) -> None:
-        binary = self._binaries[(spec.program, spec.version)]
+        binary = self._places[(spec.program, spec.version)]
         with (self._files.logs / f"{spec.name}.log").open("ab") as log:
             try:
                 self._processes[spec.name] = subprocess.Popen(
@@ -120,8 +129,7 @@ class ProcessRuntime:
         return [name for name, p in self._processes.items() if name not in self._stopped and p.poll() is not None]
 
     def logs(self, name: str) -> list[str]:
-        path = self._files.logs / f"{name}.log"
-        return path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
+        return kept.log_lines(self._files, name)
 
     async def crossings(self) -> list[str]:
         return await asyncio.to_thread(self._crossings)
@@ -144,12 +152,13 @@ class ProcessRuntime:
         }
         return [f"{a} and {b} are connected without a proxy between them" for a, b in sorted(found)]
 
-    async def close(self) -> None:
+    async def close(self) -> list[str]:
         for name in list(self._processes):
             await self.stop(name, signal.SIGKILL)
         shutil.rmtree(self._files.nodes, ignore_errors=True)
         if self._ports is not None:
             self._ports.close()
+        return []
 
     def _region(self, name: str) -> str:
         return self._specs[name].region

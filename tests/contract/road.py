@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
+
+import pytest
 
 from lab import binaries
 from lab.memory import WORLDS as MEMORY_WORLDS
 from lab.memory import MemoryBackend, MemoryNetwork, MemoryRuntime
 from lab.network.toxiproxy.proxies import ToxiproxyNetwork
-from lab.protocols import TOXIPROXY, Addresses, RunFiles
+from lab.protocols import TOXIPROXY, Addresses, RunFiles, Runtime
 from lab.runtimes.process import ProcessRuntime
 from lab.topology import Link, Topology
 
@@ -36,6 +39,7 @@ class Echo:
     name: ClassVar[str] = "echo"
     ports: ClassVar[tuple[str, ...]] = ("wan",)
     wan_ports: ClassVar[tuple[str, ...]] = ("wan",)
+    host_ports: ClassVar[tuple[str, ...]] = ()
 
 
 @dataclass
@@ -64,7 +68,7 @@ class End:
 class ToxiproxyRoad:
     """A real Toxiproxy between servers in this very loop. `ways[link]`: (from, to) ends."""
 
-    def __init__(self, runtime: ProcessRuntime, addresses: Addresses, network: ToxiproxyNetwork) -> None:
+    def __init__(self, runtime: Any, addresses: Addresses, network: ToxiproxyNetwork) -> None:
         self.runtime, self.addresses, self.network = runtime, addresses, network
         self.accepted: dict[str, asyncio.Queue[End]] = {"a": asyncio.Queue(), "b": asyncio.Queue()}
         self.ways: dict[Link, list[tuple[End, End]]] = {AB: [], BA: []}
@@ -73,7 +77,7 @@ class ToxiproxyRoad:
     async def dial(self, dialler: str) -> tuple[End, End]:
         """(the dialler's end, the other end) of a new connection. Raises ConnectionError."""
         other = "b" if dialler == "a" else "a"
-        host, _, port = self.addresses.proxies[f"{dialler}/{other}-1/wan"].rpartition(":")
+        host, _, port = self.addresses.for_road.proxies[f"{dialler}/{other}-1/wan"].rpartition(":")
         near = End(*await asyncio.open_connection(host, int(port)))
         return near, await asyncio.wait_for(self.accepted[other].get(), 2)
 
@@ -114,13 +118,35 @@ class MemoryRoad:
 
 @asynccontextmanager
 async def toxiproxy_road(folder: Path) -> AsyncIterator[ToxiproxyRoad]:
-    """Toxiproxy up, both servers listening, one connection laid each way."""
+    """Toxiproxy as a process."""
     runtime = ProcessRuntime(RunFiles(folder), {("toxiproxy-server", ""): binaries.find("toxiproxy-server").path})
+    async with _laid(runtime, await runtime.open(TOPOLOGY, Echo())) as road:  # type: ignore[arg-type]
+        yield road
+
+
+@asynccontextmanager
+async def docker_road(folder: Path) -> AsyncIterator[ToxiproxyRoad]:
+    """Toxiproxy in a container that stands in both regions' networks. The servers are this machine's: it is in each
+    network too, as its gateway, and so can dial Toxiproxy's addresses there."""
+    from lab.runtimes.docker.runtime import DockerRuntime
+
+    found = await asyncio.to_thread(DockerRuntime.find, "toxiproxy-server", "", lambda _: None)
+    runtime = DockerRuntime(RunFiles(folder), {("toxiproxy-server", ""): found.place})
+    addresses = await runtime.open(TOPOLOGY, Echo())  # type: ignore[arg-type]
+    assert addresses.road is not None
+    gateways = {region: str(subnet[1]) for region, subnet in runtime._layout.subnets.items()}
+    listen = {f"{region}-1/wan": f"{gateways[region]}:{_free_port(gateways[region])}" for region in gateways}
+    async with _laid(runtime, replace(addresses, road=replace(addresses.road, listen=listen))) as road:
+        yield road
+
+
+@asynccontextmanager
+async def _laid(runtime: Runtime, addresses: Addresses) -> AsyncIterator[ToxiproxyRoad]:
+    """Toxiproxy up, both servers listening, one connection laid each way."""
     network = ToxiproxyNetwork()
     servers: list[asyncio.Server] = []
     try:
-        addresses = await runtime.open(TOPOLOGY, Echo())  # type: ignore[arg-type]
-        [spec] = network.nodes(addresses)
+        [spec] = network.nodes(addresses.for_road)
         assert spec.name == TOXIPROXY
         await runtime.start(spec)
         await network.open(TOPOLOGY, addresses)
@@ -130,7 +156,7 @@ async def toxiproxy_road(folder: Path) -> AsyncIterator[ToxiproxyRoad]:
             async def accept(r: asyncio.StreamReader, w: asyncio.StreamWriter, region: str = region) -> None:
                 road.accepted[region].put_nowait(End(r, w))
 
-            host, _, port = addresses.listen[f"{region}-1/wan"].rpartition(":")
+            host, _, port = addresses.for_road.listen[f"{region}-1/wan"].rpartition(":")
             servers.append(await asyncio.start_server(accept, host, int(port)))
         await road.lay()
         yield road
@@ -151,4 +177,11 @@ async def memory_road(folder: Path) -> AsyncIterator[MemoryRoad]:
         await runtime.close()
 
 
-ROADS = {"toxiproxy": toxiproxy_road, "memory": memory_road}
+def _free_port(host: str) -> int:
+    with socket.create_server((host, 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
+
+
+ROADS: dict[str, Any] = {"toxiproxy": toxiproxy_road, "memory": memory_road, "docker": docker_road}
+EVERY = [pytest.param(name, marks=[pytest.mark.docker] if name == "docker" else []) for name in ROADS]

@@ -18,7 +18,7 @@ from lab.events import WitnessReading
 from lab.network.toxiproxy.api import Toxic
 from lab.network.toxiproxy.proxies import ToxiproxyNetwork
 from lab.protocols import TOXIPROXY, Cut, Impairment, Latency, Rate
-from tests.contract.road import AB, BA, ROADS, RTT_MS, ToxiproxyRoad, toxiproxy_road
+from tests.contract.road import AB, BA, EVERY, ROADS, RTT_MS, ToxiproxyRoad, toxiproxy_road
 
 BASE_MS = RTT_MS / 2
 SLACK_MS = 60.0  # a busy machine adds some; none of the harms below is that small
@@ -34,7 +34,7 @@ IMPAIRMENTS = [
 def every_network(scenario: Callable[[Any], Awaitable[None]]) -> Callable[..., None]:
     """Run a scenario on a road of each network."""
 
-    @pytest.mark.parametrize("network", ROADS)
+    @pytest.mark.parametrize("network", EVERY)
     def test(tmp_path: Path, network: str) -> None:
         async def main() -> None:
             async with ROADS[network](tmp_path) as road:

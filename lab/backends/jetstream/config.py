@@ -3,8 +3,10 @@
 Three things here keep the network the only road (see the bypass check):
 - every server lists every peer, own region's directly, foreign ones through its region's proxies;
   with a partial list servers size the meta group by the routes they know, and elect two leaders;
-- `advertise` is a dead address: servers gossip the addresses of new routes, and one that differs
-  from every configured route would be dialled, round the proxy;
+- `advertise` is the one address by which all peers dial the server, where there is one (containers: a
+  name that leads to the server in its own region's network, and to Toxiproxy in every other), else a
+  dead one: servers gossip the addresses of new routes, and one that differs from every configured
+  route would be dialled, round the proxy;
 - `no_advertise` keeps clients from learning of other regions' servers.
 """
 
@@ -73,7 +75,7 @@ def render(node: Node, topology: Topology, addresses: Addresses, settings: Setti
             "cluster {",
             '  name: "lab"',
             f'  listen: "{addresses.at(node, "routes")}"',
-            f'  advertise: "{NOWHERE}"',
+            f'  advertise: "{_advertised(node, topology, addresses)}"',
             "  no_advertise: true",
             *ping,
             "  routes: [",
@@ -94,6 +96,11 @@ def render(node: Node, topology: Topology, addresses: Addresses, settings: Setti
 def monitors(topology: Topology, addresses: Addresses) -> Mapping[str, str]:
     """node → the URL of its monitoring port."""
     return {node.name: f"http://{addresses.at(node, 'monitor')}" for node in topology.nodes}
+
+
+def _advertised(node: Node, topology: Topology, addresses: Addresses) -> str:
+    dialled = {addresses.dial(region, node, "routes") for region in topology.regions}
+    return dialled.pop() if len(dialled) == 1 else NOWHERE
 
 
 def _split(address: str) -> tuple[str, str]:

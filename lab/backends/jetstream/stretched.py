@@ -40,6 +40,7 @@ class StretchedJetStream:
     name: ClassVar[str] = "jetstream-stretched"
     ports: ClassVar[tuple[str, ...]] = ("client", "routes", "monitor")
     wan_ports: ClassVar[tuple[str, ...]] = ("routes",)
+    host_ports: ClassVar[tuple[str, ...]] = ("client", "monitor")
     bucket_revisions: ClassVar[bool] = True
     lame_duck_signal: ClassVar[Signals] = SIGUSR2
 

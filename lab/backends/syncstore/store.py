@@ -33,6 +33,7 @@ class SyncStore:
     name: ClassVar[str] = "syncstore"
     ports: ClassVar[tuple[str, ...]] = ("client", "peer", "wan", "monitor")
     wan_ports: ClassVar[tuple[str, ...]] = ("wan",)
+    host_ports: ClassVar[tuple[str, ...]] = ("client", "monitor")
     bucket_revisions: ClassVar[bool] = False
     lame_duck_signal: ClassVar[Signals] = SIGTERM  # its polite end: clients are told, what was asked is answered
 

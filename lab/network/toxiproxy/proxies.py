@@ -53,7 +53,7 @@ class ToxiproxyNetwork:
         return [NodeSpec(TOXIPROXY, "", "toxiproxy-server", "", ("-host", host, "-port", port))]
 
     async def open(self, topology: Topology, addresses: Addresses) -> None:
-        self._topology, self._addresses = topology, addresses
+        self._topology, self._addresses, self._road = topology, addresses, addresses.for_road
         self._api = Api(addresses.toxiproxy)
         await self._answering()
         await asyncio.to_thread(self._create_all)
@@ -69,11 +69,11 @@ class ToxiproxyNetwork:
         raise NetworkBroken(f"Toxiproxy did not answer on {self._addresses.toxiproxy} within {READY_WITHIN_S:g} s.")
 
     def _create_all(self) -> None:
-        for key, listen in self._addresses.proxies.items():
+        for key, listen in self._road.proxies.items():
             _, node, port = key.split("/")
-            self._api.create(_proxy(key), listen, self._addresses.listen[f"{node}/{port}"])
-        for ends, listen in self._addresses.witnesses.items():
-            self._api.create(_witness(ends), listen, self._addresses.toxiproxy)
+            self._api.create(_proxy(key), listen, self._road.listen[f"{node}/{port}"])
+        for ends, listen in self._road.witnesses.items():
+            self._api.create(_witness(ends), listen, self._road.toxiproxy)
         for link in self._topology.links:
             for toxic in self._toxics("base", link, Latency(self._topology.one_way_ms(link))):
                 self._add(toxic)
@@ -109,7 +109,7 @@ class ToxiproxyNetwork:
         async with self._one_step:
             toxics, enabled = await asyncio.to_thread(self._api.state)
         off = {proxy for proxy, count in self._refused.items() if count}
-        names = {_proxy(k) for k in self._addresses.proxies} | {_witness(k) for k in self._addresses.witnesses}
+        names = {_proxy(k) for k in self._road.proxies} | {_witness(k) for k in self._road.witnesses}
         return (
             [f"{t.proxy} lacks {t.type} ({t.stream})" for t in sorted(self._wanted - toxics, key=repr)]
             + [f"{t.proxy} has {t.type} ({t.stream}) left over" for t in sorted(toxics - self._wanted, key=repr)]
@@ -126,7 +126,7 @@ class ToxiproxyNetwork:
         """(proxy, stream) of everything that carries this link's data, the witness included."""
         region_of = {node.name: node.region for node in self._topology.nodes}
         found = [(_witness(str(link)), "upstream")]
-        for key in self._addresses.proxies:
+        for key in self._road.proxies:
             dialler, node, _ = key.split("/")
             ends = (dialler, region_of[node])
             if ends == (link.source, link.target):
