@@ -283,6 +283,39 @@ def images(
 
 
 @app.command()
+def export(
+    experiment: Annotated[str, typer.Argument(help="a name in experiments/, or a path to a file")],
+    as_compose: Annotated[bool, typer.Option("--compose", help="a compose file, for one machine")] = False,
+    as_stack: Annotated[
+        bool, typer.Option("--stack", help="a Swarm stack, nodes placed by the label region=…")
+    ] = False,
+    arm: Annotated[str, typer.Option(help="backend[@version|@image:…][+option=value…]")] = "jetstream-stretched",
+    topology: Annotated[str, typer.Option(help="put the question to this one; empty: as the file says")] = "",
+    to: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="exports/EXPERIMENT-BACKEND-KIND if left out")
+    ] = None,
+    local_images: Annotated[
+        bool, typer.Option("--local-images", help="those that `lab images` makes, instead of official ones")
+    ] = False,
+    one_node: Annotated[bool, typer.Option("--one-node", help="a stack without placement by label")] = False,
+) -> None:
+    """Write an experiment's topology as a folder that starts without the lab, and how to harm it by hand."""
+    from lab import batch, plan
+    from lab.export import images as choosing
+    from lab.export import model, write
+
+    if as_compose == as_stack or (one_node and not as_stack):
+        raise typer.BadParameter("say either --compose or --stack; --one-node goes with --stack.")
+    planned = plan.make(experiment, arm=arm, runtime="process", topology=topology)  # as far as links and nodes go
+    kind = "compose" if as_compose else "stack"
+    folder = to or Path("exports") / f"{planned.experiment.name}-{planned.arm.slug}-{kind}"
+    write.check(folder)
+    found = model.described(planned, choosing.local(planned, _aside) if local_images else choosing.official(planned))
+    write.write(folder, write.as_compose(found) if as_compose else write.as_stack(found, one_node=one_node))
+    console.print(batch.as_seen_from_here(folder / write.HOW), soft_wrap=True)
+
+
+@app.command()
 def clean() -> None:
     """End what killed runs left behind; runs that are under way are spared."""
     from lab import reaper

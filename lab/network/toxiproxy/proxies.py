@@ -21,8 +21,9 @@ from lab.errors import NetworkBroken
 from lab.events import Event
 from lab.finish import to_the_end
 from lab.network.toxiproxy.api import Api, Toxic
+from lab.network.toxiproxy.toxics import carriers, proxy_name, toxic_of
 from lab.network.toxiproxy.witness import LinkWitness, cost_of_asking
-from lab.protocols import TOXIPROXY, Addresses, Cut, Impairment, Latency, NodeSpec, Rate
+from lab.protocols import TOXIPROXY, Addresses, Cut, Impairment, Latency, NodeSpec
 from lab.topology import Link, Topology
 
 READY_WITHIN_S = 10.0
@@ -71,7 +72,7 @@ class ToxiproxyNetwork:
     def _create_all(self) -> None:
         for key, listen in self._road.proxies.items():
             _, node, port = key.split("/")
-            self._api.create(_proxy(key), listen, self._road.listen[f"{node}/{port}"])
+            self._api.create(proxy_name(key), listen, self._road.listen[f"{node}/{port}"])
         for ends, listen in self._road.witnesses.items():
             self._api.create(_witness(ends), listen, self._road.toxiproxy)
         for link in self._topology.links:
@@ -109,7 +110,7 @@ class ToxiproxyNetwork:
         async with self._one_step:
             toxics, enabled = await asyncio.to_thread(self._api.state)
         off = {proxy for proxy, count in self._refused.items() if count}
-        names = {_proxy(k) for k in self._road.proxies} | {_witness(k) for k in self._road.witnesses}
+        names = {proxy_name(k) for k in self._road.proxies} | {_witness(k) for k in self._road.witnesses}
         return (
             [f"{t.proxy} lacks {t.type} ({t.stream})" for t in sorted(self._wanted - toxics, key=repr)]
             + [f"{t.proxy} has {t.type} ({t.stream}) left over" for t in sorted(toxics - self._wanted, key=repr)]
@@ -125,30 +126,13 @@ class ToxiproxyNetwork:
     def _carriers(self, link: Link) -> list[tuple[str, str]]:
         """(proxy, stream) of everything that carries this link's data, the witness included."""
         region_of = {node.name: node.region for node in self._topology.nodes}
-        found = [(_witness(str(link)), "upstream")]
-        for key in self._road.proxies:
-            dialler, node, _ = key.split("/")
-            ends = (dialler, region_of[node])
-            if ends == (link.source, link.target):
-                found.append((_proxy(key), "upstream"))
-            elif ends == (link.target, link.source):
-                found.append((_proxy(key), "downstream"))
-        return found
+        return [(_witness(str(link)), "upstream"), *carriers(self._road.proxies, link, region_of)]
 
     def _toxics(self, label: str, link: Link, impairment: Impairment) -> list[Toxic]:
-        match impairment:
-            case Latency(ms):
-                kind, attributes = "latency", {"latency": round(ms)}
-            case Rate(kbps):
-                kind, attributes = "bandwidth", {"rate": kbps}
-            case Cut("stall"):  # rate 0 holds data back without losing any, nearest to a real cut
-                kind, attributes = "bandwidth", {"rate": 0}
-            case Cut("blackhole"):
-                kind, attributes = "timeout", {"timeout": 0}
-            case Cut("refuse"):
-                return []
-            case _:
-                raise NetworkBroken(f"Toxiproxy has nothing for {impairment!r}.")
+        made = toxic_of(impairment)
+        if made is None:
+            return []
+        kind, attributes = made
         return [
             Toxic(proxy, f"{label}_{stream}", kind, stream, tuple(sorted(attributes.items())))
             for proxy, stream in self._carriers(link)
@@ -219,10 +203,6 @@ def _failure(step: Callable[[], None]) -> NetworkBroken | None:
     except NetworkBroken as error:
         return error
     return None
-
-
-def _proxy(key: str) -> str:
-    return key.replace("/", ".")
 
 
 def _witness(link: str) -> str:

@@ -62,38 +62,50 @@ class Layout:
         }
 
 
-def laid_out(
-    topology: Topology, backend: Backend, subnets: Mapping[str, IPv4Network], free_port: Callable[[], int]
-) -> Layout:
-    """free_port: gives a free port of this machine's loopback address."""
+def numbered(topology: Topology, backend: Backend) -> dict[str, int]:
+    """`node/port name` → its number, used by no other."""
     places = [f"{node.name}/{port}" for node in topology.nodes for port in backend.ports]
-    ports = {place: FIRST_PORT + number for number, place in enumerate(places)}
-    links = [str(link) for link in topology.links]
-    witnesses = {link: API_PORT + 1 + number for number, link in enumerate(links)}
-    published: dict[str, dict[int, int]] = {
-        node.name: {ports[f"{node.name}/{port}"]: free_port() for port in backend.host_ports} for node in topology.nodes
-    }
-    published[TOXIPROXY] = {port: free_port() for port in (API_PORT, *witnesses.values())}
-    crossing = [
-        (region, node, f"{node.name}/{port}")
+    return {place: FIRST_PORT + number for number, place in enumerate(places)}
+
+
+def crossings(topology: Topology, backend: Backend) -> list[tuple[str, str]]:
+    """(dialling region, `node/port name` of another region), of all that goes through Toxiproxy."""
+    return [
+        (region, f"{node.name}/{port}")
         for region in topology.regions
         for node in topology.nodes
         if node.region != region
         for port in backend.wan_ports
     ]
 
+
+def named(topology: Topology, backend: Backend) -> Addresses:
+    """What nodes see: names, the same ones in every region."""
+    listen = {place: f"{place.partition('/')[0]}:{port}" for place, port in numbered(topology, backend).items()}
+    proxies = {f"{region}/{place}": listen[place] for region, place in crossings(topology, backend)}
+    return Addresses(listen=listen, proxies=proxies, witnesses={}, toxiproxy="")
+
+
+def laid_out(
+    topology: Topology, backend: Backend, subnets: Mapping[str, IPv4Network], free_port: Callable[[], int]
+) -> Layout:
+    """free_port: gives a free port of this machine's loopback address."""
+    ports = numbered(topology, backend)
+    links = [str(link) for link in topology.links]
+    witnesses = {link: API_PORT + 1 + number for number, link in enumerate(links)}
+    published: dict[str, dict[int, int]] = {
+        node.name: {ports[f"{node.name}/{port}"]: free_port() for port in backend.host_ports} for node in topology.nodes
+    }
+    published[TOXIPROXY] = {port: free_port() for port in (API_PORT, *witnesses.values())}
+    crossing = crossings(topology, backend)
+
     def outside(owner: str, port: int) -> str:
         return f"127.0.0.1:{published[owner][port]}"
 
     layout = Layout(topology, subnets, ports, published, Addresses({}, {}, {}, ""))
-    named = {place: f"{place.partition('/')[0]}:{port}" for place, port in ports.items()}
-    inside = Addresses(
-        listen=named, proxies={f"{region}/{place}": named[place] for region, _, place in crossing}, witnesses={},
-        toxiproxy="",
-    )  # fmt: skip
     road = Addresses(
         listen={place: f"{layout.ip_of(place.partition('/')[0])}:{port}" for place, port in ports.items()},
-        proxies={f"{region}/{place}": f"{layout.road_ip(region)}:{ports[place]}" for region, _, place in crossing},
+        proxies={f"{region}/{place}": f"{layout.road_ip(region)}:{ports[place]}" for region, place in crossing},
         witnesses={link: f"[::]:{port}" for link, port in witnesses.items()},
         toxiproxy=f"{EVERYWHERE}:{API_PORT}",
     )
@@ -106,7 +118,7 @@ def laid_out(
         proxies={},
         witnesses={link: outside(TOXIPROXY, port) for link, port in witnesses.items()},
         toxiproxy=outside(TOXIPROXY, API_PORT),
-        inside=inside,
+        inside=named(topology, backend),
         road=road,
     )
     return Layout(topology, subnets, ports, published, addresses)
