@@ -43,7 +43,7 @@ def _about(export: Export) -> str:
     topology = export.plan.topology
     rtts = "\n".join(f"| {a} – {b} | {topology.rtt(a, b):g} ms |" for a, b in combinations(topology.regions, 2))
     local = (
-        " Only the engine that the lab used has them; `docker save IMAGE | ssh MACHINE docker load` brings one elsewhere."
+        " Only the lab's engine has them; `docker save IMAGE | ssh MACHINE docker load` brings one to others."
         if export.images.local
         else ""
     )
@@ -94,14 +94,15 @@ def _harms(export: Export, words: Words) -> list[str]:
         if not (links or nodes):
             parts.append("There is nothing to type: this one is made by the lab alone.")
             continue
-        for title, on_roads, on_node in (
-            ("Harm:", _adding, words.harmed),
-            ("Heal:", _removing, words.healed),
-        ):
-            parts.append(title)
-            parts += _on_roads(export, words, fault, number, on_roads)
-            if nodes:
-                parts.append(sh([on_node(name, state) for name, state in fault.nodes.items()]))
+        parts.append("Harm:")
+        parts += _on_roads(export, words, fault, number, _add)
+        parts += [sh([words.harmed(name, state) for name, state in fault.nodes.items()])] if nodes else []
+        parts.append("Heal:")
+        if loosened := _on_roads(export, words, fault, number, _loosen):
+            parts += ["First everything that was held back is let through, or what removes it waits for it in vain:"]
+            parts += [*loosened, "Then, a second later:"]
+        parts += _on_roads(export, words, fault, number, _remove)
+        parts += [sh([words.healed(name, state) for name, state in fault.nodes.items()])] if nodes else []
     return parts
 
 
@@ -116,11 +117,13 @@ def _told(fault: PlannedFault) -> str:
     )
 
 
-Command = Callable[[str, str, tuple[str, dict[str, int]] | None, str], str]
-"""(proxy, stream, what toxiproxy has for it, its name) → arguments of toxiproxy-cli."""
+Made = tuple[str, dict[str, int]] | None
+"""What Toxiproxy has for an impairment: type and attributes; None where the proxy is switched off."""
+Command = Callable[[str, str, Made, str], str]
+"""(proxy, stream, what is made of it, its name) → arguments of toxiproxy-cli, "" for none."""
 
 
-def _adding(proxy: str, stream: str, made: tuple[str, dict[str, int]] | None, name: str) -> str:
+def _add(proxy: str, stream: str, made: Made, name: str) -> str:
     if made is None:
         return f"toggle {proxy}"
     kind, attributes = made
@@ -128,7 +131,12 @@ def _adding(proxy: str, stream: str, made: tuple[str, dict[str, int]] | None, na
     return f"toxic add -t {kind} {given} -n {name} --{stream} {proxy}"
 
 
-def _removing(proxy: str, stream: str, made: tuple[str, dict[str, int]] | None, name: str) -> str:
+def _loosen(proxy: str, stream: str, made: Made, name: str) -> str:
+    """See `ToxiproxyNetwork._loosen`."""
+    return f"toxic update -n {name} --toxicity 0 {proxy}" if made and made[0] == "bandwidth" else ""
+
+
+def _remove(proxy: str, stream: str, made: Made, name: str) -> str:
     return f"toggle {proxy}" if made is None else f"toxic remove -n {name} {proxy}"
 
 
@@ -143,7 +151,9 @@ def _on_roads(export: Export, words: Words, fault: PlannedFault, number: int, co
             made = toxic_of(impairment)
             for proxy, stream in carriers(keys, link, region_of):
                 lines.append(command(proxy, stream, made, f"harm{number}_{stream}"))
-        lines = sorted(set(lines), key=_by_proxy)  # a pair is refused once, in whichever direction it is asked for
+        lines = sorted(
+            set(filter(None, lines)), key=_by_proxy
+        )  # a pair is refused once, in whichever direction it is asked for
         if lines:
             blocks.append(sh(words.road(road.region, lines)))
     return blocks

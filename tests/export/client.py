@@ -9,16 +9,20 @@ import urllib.request
 from typing import Any
 
 
-async def bucket(server: str, name: str, within_s: str) -> str:
-    """A bucket of three replicas, waited for."""
+async def bucket(server: str, home: str, within_s: str) -> str:
+    """The bucket of a region, placed as the lab places it; waited for."""
     import nats
-    from nats.js.api import KeyValueConfig
+    from nats.js.api import Placement, StreamConfig
 
+    stream = StreamConfig(
+        f"KV_{home}", subjects=[f"$KV.{home}.>"], num_replicas=3, placement=Placement(tags=[f"home:{home}"]),
+        max_msgs_per_subject=1, allow_direct=True, allow_rollup_hdrs=True,
+    )  # fmt: skip
     until_s = time.monotonic() + float(within_s)
     while True:
         try:
             connection = await nats.connect(server, connect_timeout=3, allow_reconnect=False)
-            await connection.jetstream(timeout=5).create_key_value(KeyValueConfig(name, replicas=3))
+            await connection.jetstream(timeout=5).add_stream(stream)
             await connection.close()
             return "made"
         except Exception:
@@ -53,13 +57,14 @@ async def routes(monitor: str) -> str:
 
 
 async def answers(address: str) -> str:
-    """Whether anybody lets us connect."""
+    """Whether a node's monitor says that it is well; some networks answer, in their way, for addresses that nobody has."""
     host, _, port = address.rpartition(":")
     try:
-        socket.create_connection((host, int(port)), 3).close()
+        with socket.create_connection((host, int(port)), 3) as connection:
+            connection.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
+            return "yes" if b" 200 " in connection.recv(64) else "no"
     except OSError:
         return "no"
-    return "yes"
 
 
 def _ms(text: str) -> float:

@@ -85,6 +85,16 @@ def until(what: Callable[[], bool], within_s: float) -> bool:
     return what()
 
 
+def _removed(network: str) -> bool:
+    gone = subprocess.run(["docker", "network", "rm", network], capture_output=True, text=True, check=False)
+    return gone.returncode == 0 or "not found" in gone.stderr.lower() or "No such" in gone.stderr
+
+
+def _has_ingress() -> bool:
+    inspect = ["docker", "network", "inspect", "ingress", "-f", "{{.Containers}}"]
+    return "ingress-sbox" in subprocess.run(inspect, capture_output=True, text=True, check=False).stdout
+
+
 @pytest.fixture
 def swarm() -> Iterator[None]:
     """This engine as a swarm of one machine; left as it was."""
@@ -93,11 +103,13 @@ def swarm() -> Iterator[None]:
     before = _docker("network", "ls", "-q", "-f", f"name={BRIDGE}").split()
     _docker("swarm", "init", "--advertise-addr", "127.0.0.1")
     try:
+        # an engine that leaves while it still makes its ingress network keeps half of it for ever
+        assert until(_has_ingress, 60)
         yield
     finally:
         _docker("swarm", "leave", "--force")
-        if not before:
-            _docker("network", "rm", BRIDGE)
+        if not before:  # the engine takes its own endpoint from it a moment later
+            assert until(lambda: _removed(BRIDGE), 30), f"the network {BRIDGE} can't be removed"
 
 
 @pytest.fixture(params=["compose", "stack"])
@@ -136,7 +148,8 @@ def has_delays(folder: Folder) -> bool:
     """Every proxy of every road says its two."""
     for road in folder.export.roads:
         for proxy, delay_ms in road.delays_ms.items():
-            said = folder.shell(f"docker exec {_container(folder, road.name)} /toxiproxy-cli inspect {proxy}")
+            inspect = ["docker", "exec", _container(folder, road.name), "/toxiproxy-cli", "inspect", proxy]
+            said = subprocess.run(inspect, capture_output=True, text=True, check=False).stdout
             if said.count(f"latency={delay_ms}") != 2:
                 return False
     return True
@@ -146,8 +159,8 @@ def _container(folder: Folder, service: str) -> str:
     named = "com.docker.compose.service" if "compose" in folder.label else "com.docker.swarm.service.name"
     value = service if "compose" in folder.label else f"{folder.name}_{service}"
     found = _docker("ps", "-q", "-f", f"label={folder.label}={folder.name}", "-f", f"label={named}={value}").split()
-    assert len(found) == 1, f"{service}: {found}"
-    return found[0]
+    assert len(found) < 2, f"{service}: {found}"
+    return found[0] if found else "none-yet"
 
 
 def ways_round(folder: Folder) -> list[str]:
@@ -159,7 +172,7 @@ def ways_round(folder: Folder) -> list[str]:
         networks = json.loads(_docker("inspect", _container(folder, node.name)))[0]["NetworkSettings"]["Networks"]
         ip = networks[f"{folder.name}_{node.region}"]["IPAddress"]
         for region in folder.export.regions:
-            answer = folder.ask(region, "answers", f"{ip}:{folder.export.ports[node.name]['client']}")
+            answer = folder.ask(region, "answers", f"{ip}:{folder.export.ports[node.name]['monitor']}")
             assert region != node.region or answer == "yes"
             if region != node.region and answer == "yes":
                 found.append(f"{node.name} from {region}")
