@@ -308,7 +308,7 @@ def export(
         raise typer.BadParameter("say either --compose or --stack; --one-node goes with --stack.")
     planned = plan.make(experiment, arm=arm, runtime="process", topology=topology)  # as far as links and nodes go
     kind = "compose" if as_compose else "stack"
-    folder = to or Path("exports") / f"{planned.experiment.name}-{planned.arm.slug}-{kind}"
+    folder = to or plan.home() / "exports" / f"{planned.experiment.name}-{planned.arm.slug}-{kind}"
     write.check(folder)
     found = model.described(planned, choosing.local(planned, _aside) if local_images else choosing.official(planned))
     write.write(folder, write.as_compose(found) if as_compose else write.as_stack(found, one_node=one_node))

@@ -57,7 +57,7 @@ async def routes(monitor: str) -> str:
 
 
 async def answers(address: str) -> str:
-    """Whether a node's monitor says that it is well; some networks answer, in their way, for addresses that nobody has."""
+    """Whether a node's monitor says that it is well; some networks answer for addresses that nobody has."""
     host, _, port = address.rpartition(":")
     try:
         with socket.create_connection((host, int(port)), 3) as connection:
