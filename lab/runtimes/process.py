@@ -19,7 +19,7 @@ from typing import ClassVar
 import psutil
 
 from lab import binaries
-from lab.errors import NodeNotReady
+from lab.errors import DoesNotFit, NodeNotReady
 from lab.protocols import STOP_WITHIN_S, TOXIPROXY, Addresses, Backend, NodeSpec, Program, RunFiles
 from lab.runtimes import kept
 from lab.runtimes.ports import PortBlock
@@ -35,6 +35,8 @@ class ProcessRuntime:
 
     @staticmethod
     def find(program: str, version: str, say: Callable[[str], None]) -> Program:
+        if version.startswith("image:"):
+            raise DoesNotFit(f"@{version} names an image, which only containers run: say RUNTIME=docker, or give a number.")
         found = binaries.find(program, version, say)
         return Program(found.name, found.version, str(found.path), {found.name: found.sha256})
 

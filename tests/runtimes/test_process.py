@@ -12,7 +12,7 @@ from typing import ClassVar
 
 import pytest
 
-from lab.errors import NodeNotReady
+from lab.errors import DoesNotFit, NodeNotReady
 from lab.protocols import NodeSpec, RunFiles
 from lab.runtimes.process import ProcessRuntime
 from lab.topology import Topology
@@ -81,6 +81,11 @@ def test_a_way_round_the_network_is_found(tmp_path: Path, region: str, found: li
         assert await runtime.crossings() == []
 
     in_runtime(tmp_path, scenario)
+
+
+def test_an_image_is_refused_in_a_sentence() -> None:
+    with pytest.raises(DoesNotFit, match=r"^@image:nats:2\.10 names an image.*RUNTIME=docker"):
+        ProcessRuntime.find("nats-server", "image:nats:2.10", lambda sentence: None)
 
 
 def test_every_address_is_allocated_once(tmp_path: Path) -> None:
