@@ -36,7 +36,9 @@ class ProcessRuntime:
     @staticmethod
     def find(program: str, version: str, say: Callable[[str], None]) -> Program:
         if version.startswith("image:"):
-            raise DoesNotFit(f"@{version} names an image, which only containers run: say RUNTIME=docker, or give a number.")
+            raise DoesNotFit(
+                f"@{version} names an image, which only containers run: say RUNTIME=docker, or give a number."
+            )
         found = binaries.find(program, version, say)
         return Program(found.name, found.version, str(found.path), {found.name: found.sha256})
 
